@@ -1,0 +1,1 @@
+"""Everything between a slice arriving and a score leaving; knows no CUDA."""

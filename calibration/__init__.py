@@ -1,0 +1,1 @@
+"""INT8 calibration, the accuracy gate, and the phantom."""

@@ -1,0 +1,1 @@
+"""Models and what runs them; knows no DICOM, no network, no scans in progress."""

@@ -1,0 +1,21 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+_SHARED = Path(
+    os.environ.get("BREATHHOLD_SHARED", Path(__file__).resolve().parents[2] / "shared")
+)
+
+
+@pytest.fixture(scope="session")
+def shared_ct() -> Path:
+    """The folder of real CT data; tests that use it skip where it is absent."""
+    folder = _SHARED / "ct"
+    if not folder.is_dir():
+        pytest.skip("the real CT data are not here (set BREATHHOLD_SHARED to their folder)")
+    return folder
