@@ -1,0 +1,1 @@
+"""The wire contract of Breathhold and its generated stubs."""
