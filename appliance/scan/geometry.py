@@ -79,8 +79,8 @@ class SliceGeometry:
     @property
     def normal(self) -> npt.NDArray[np.float64]:
         """Unit vector perpendicular to the plane, pointing to the head, shape (3,)."""
-        across = np.cross(self.orientation[:3], self.orientation[3:])
-        across = across / np.linalg.norm(across)
+        across: npt.NDArray[np.float64] = np.cross(self.orientation[:3], self.orientation[3:])
+        across /= np.linalg.norm(across)
         return across if across[2] >= 0 else -across
 
     @property

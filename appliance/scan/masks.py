@@ -1,0 +1,49 @@
+"""The run-length form of a binary mask, as `breathhold.v1.SliceMask` describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+
+def encode_runs(mask: npt.NDArray[np.bool_]) -> list[int]:
+    """Run lengths of a mask, alternating 0 and 1 pixels, beginning with 0.
+
+    Parameters
+    ----------
+    mask
+        Shape (rows, columns).
+
+    Returns
+    -------
+    Row-major run lengths without the last run of 0; empty for an empty mask.
+    """
+    flat = np.ascontiguousarray(mask, dtype=np.bool_).ravel()
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    starts_set = bool(flat.size and flat[0])
+    bounds = np.concatenate(([0, 0] if starts_set else [0], edges))
+    if flat.size and flat[-1]:
+        bounds = np.append(bounds, flat.size)
+    runs: list[int] = np.diff(bounds).tolist()
+    return runs
+
+
+def decode_runs(runs: Sequence[int], rows: int, columns: int) -> npt.NDArray[np.bool_]:
+    """The mask of run lengths, shape (rows, columns).
+
+    Raises
+    ------
+    ValueError
+        When a run is negative or the runs are longer than the image.
+    """
+    lengths = np.asarray(runs, dtype=np.int64)
+    size = rows * columns
+    if lengths.size and (lengths.min() < 0 or int(lengths.sum()) > size):
+        raise ValueError(f"runs do not fit an image of {rows} x {columns} pixels")
+    values = np.arange(lengths.size) % 2 == 1
+    filled = np.repeat(values, lengths)
+    flat = np.zeros(size, dtype=np.bool_)
+    flat[: filled.size] = filled
+    return flat.reshape(rows, columns)

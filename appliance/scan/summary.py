@@ -1,0 +1,116 @@
+"""What the final report says of a scan, apart from when things happened.
+
+Everything here is a function of the set of accepted slices and their results.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from appliance.quantify.coverage import lung_cut_off
+from appliance.quantify.scores import Scores
+from appliance.scan.events import CompletedBy
+from appliance.scan.scan import Scan
+from appliance.scan.stack import Gap, Section
+from appliance.scan.verdicts import Notice, NoticeReason
+
+#: Slices thicker than their distance by more than this share overlap.
+_OVERLAP = 1.05
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The final result of one scan."""
+
+    scores: Scores
+    section: Section
+    spacing_mm: float
+    slices: int
+    missing: tuple[Gap, ...]
+    notices: tuple[Notice, ...]
+    completed_by: CompletedBy
+
+
+def summarize(scan: Scan) -> Summary:
+    """The final result of a finished scan.
+
+    Raises
+    ------
+    ValueError
+        When the scan is not complete.
+    """
+    if scan.completed_by is None:
+        raise ValueError("the scan is still running")
+    return Summary(
+        scores=scan.scores(),
+        section=scan.section,
+        spacing_mm=scan.stack.spacing_mm or 0.0,
+        slices=len(scan.stack),
+        missing=tuple(scan.stack.gaps()),
+        notices=tuple(_notices(scan)),
+        completed_by=scan.completed_by,
+    )
+
+
+def _notices(scan: Scan) -> Iterator[Notice]:
+    """Slice notices once a reason with how many slices show it, then those of the scan."""
+    slice_notices = {
+        (notice.reason, uid): notice.message
+        for uid, header in scan.headers.items()
+        for notice in header.notices
+    }
+    counts = Counter(reason for reason, _ in slice_notices)
+    for reason in sorted(counts):
+        message = min(text for (other, _), text in slice_notices.items() if other == reason)
+        yield Notice(reason, f"{message} ({counts[reason]} of {len(scan.headers)} slices)")
+    yield from _geometry_notices(scan)
+    yield from _lung_notices(scan)
+
+
+def _geometry_notices(scan: Scan) -> Iterator[Notice]:
+    stack = scan.stack
+    if gaps := stack.gaps():
+        places = ", ".join(f"{gap.from_mm:.1f} to {gap.to_mm:.1f} mm" for gap in gaps[:5])
+        more = f" and {len(gaps) - 5} more" if len(gaps) > 5 else ""
+        yield Notice(NoticeReason.GAP, f"Slices are missing at {places}{more}.")
+    if stack.uneven():
+        low, high = min(stack.steps), max(stack.steps)
+        yield Notice(
+            NoticeReason.UNEVEN_SPACING,
+            f"Slices are unevenly spaced, {low:.2f} to {high:.2f} mm apart.",
+        )
+    thickest = max((header.geometry.thickness or 0 for header in scan.headers.values()), default=0)
+    spacing = stack.spacing_mm
+    if spacing and thickest > _OVERLAP * spacing:
+        yield Notice(
+            NoticeReason.OVERLAPPING_SLICES,
+            f"Slices overlap: {thickest:g} mm thick, {spacing:g} mm apart.",
+        )
+    announced = scan.announced_section
+    if spacing and announced and announced is not scan.section:
+        yield Notice(
+            NoticeReason.SECTION_CHANGED,
+            f"The header announces {announced.value} sections, the slices lie as "
+            f"{scan.section.value} ones; the model for {scan.section.value} sections was used.",
+        )
+    if scan.expected_slices and scan.expected_slices != len(stack):
+        yield Notice(
+            NoticeReason.SLICES_EXPECTED,
+            f"{scan.expected_slices} slices were announced, {len(stack)} were accepted.",
+        )
+
+
+def _lung_notices(scan: Scan) -> Iterator[Notice]:
+    if scan.scores().po is None:
+        return
+    bottom, top = lung_cut_off([scan.tally(uid).lung_px for uid in scan.stack.ids])
+    if bottom:
+        yield Notice(
+            NoticeReason.LUNG_CUT_OFF_BOTTOM, "The lung is cut off at the lower end of the scan."
+        )
+    if top:
+        yield Notice(
+            NoticeReason.LUNG_CUT_OFF_TOP, "The lung is cut off at the upper end of the scan."
+        )
