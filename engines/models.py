@@ -1,0 +1,202 @@
+"""The model repository: which models there are and what each wants to see.
+
+A repository is a folder in Triton's layout, ``<model>/config.pbtxt`` and
+``<model>/<version>/model.onnx``; ``spec.toml`` beside config.pbtxt holds what
+Triton has no field for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+_T = TypeVar("_T", int, float)
+
+#: The models that ship with the project.
+SHIPPED = Path(__file__).resolve().parent / "repository"
+
+SECTIONS = ("thin", "medium", "thick")
+ROLES = ("lung", "lesion")
+PRECISIONS = ("fp32", "fp16", "int8")
+
+
+class ModelError(Exception):
+    """A model folder that cannot be served; the message names the file and the fault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Artefact:
+    """One file of weights; served only when its SHA-256 is the recorded one."""
+
+    precision: str
+    path: Path
+    sha256: str
+
+    def verify(self) -> None:
+        """Raise ModelError when the file is missing or is not the recorded one."""
+        if not self.path.is_file():
+            raise ModelError(f"{self.path}: the file is missing")
+        found = hashlib.sha256(self.path.read_bytes()).hexdigest()
+        if found != self.sha256:
+            raise ModelError(f"{self.path}: SHA-256 is {found}, spec.toml records {self.sha256}")
+
+
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """The answer to the warm-up input, as another runtime gave it when the model was sealed."""
+
+    mean: float
+    maximum: float
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a model is, what it wants to see and how good it is.
+
+    Parameters
+    ----------
+    name, version
+        As the folder is called.
+    role
+        "lung" or "lesion".
+    sections
+        The sections it serves: "thin", "medium", "thick".
+    planes
+        Odd number of input planes; the middle one is the target slice.
+    neighbour_mm
+        Distance between planes in mm; 0 for a single plane.
+    size
+        Rows and columns of a plane.
+    window_hu
+        HU that map to 0 and to 1.
+    input_name, output_name
+        Tensors of the network: (N, planes, rows, columns) float32 in [0, 1],
+        and (N, 1, rows, columns) float32, a probability.
+    threshold
+        Probability from which a pixel is in the mask.
+    artefacts
+        Files, best precision last.
+    accuracy
+        Figures on patients the model was not trained on, from its card.
+    """
+
+    name: str
+    version: int
+    role: str
+    sections: tuple[str, ...]
+    planes: int
+    neighbour_mm: float
+    size: tuple[int, int]
+    window_hu: tuple[float, float]
+    input_name: str
+    output_name: str
+    threshold: float
+    artefacts: tuple[Artefact, ...]
+    warm_up: WarmUp | None = None
+    accuracy: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ModelError(f"{self.name}: role must be one of {ROLES}, not {self.role!r}")
+        if not self.sections or set(self.sections) - set(SECTIONS):
+            raise ModelError(f"{self.name}: sections must be some of {SECTIONS}")
+        if self.planes < 1 or self.planes % 2 == 0:
+            raise ModelError(f"{self.name}: planes must be odd, not {self.planes}")
+        if not self.window_hu[0] < self.window_hu[1]:
+            raise ModelError(f"{self.name}: window {self.window_hu} is empty")
+        if not self.artefacts:
+            raise ModelError(f"{self.name}: no artefact is listed")
+
+    def artefact(self, precision: str) -> Artefact:
+        """The file of one precision; ModelError when there is none."""
+        for artefact in self.artefacts:
+            if artefact.precision == precision:
+                return artefact
+        raise ModelError(f"{self.name}: no {precision} artefact")
+
+
+def load_spec(folder: Path) -> ModelSpec:
+    """Read ``spec.toml`` of one model folder.
+
+    Raises
+    ------
+    ModelError
+        When the file is missing, is no TOML, or lacks a field.
+    """
+    path = folder / "spec.toml"
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return _spec(folder, table)
+    except (OSError, tomllib.TOMLDecodeError) as error:
+        raise ModelError(f"{path}: {error}") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelError(f"{path}: field missing or wrong: {error!r}") from error
+
+
+def _spec(folder: Path, table: Mapping[str, object]) -> ModelSpec:
+    inputs, outputs = _table(table["input"]), _table(table["output"])
+    warm_up = table.get("warm_up")
+    return ModelSpec(
+        name=str(table["name"]),
+        version=int(str(table["version"])),
+        role=str(table["role"]),
+        sections=tuple(str(section) for section in _list(table["sections"])),
+        planes=int(str(inputs["planes"])),
+        neighbour_mm=float(str(inputs["neighbour_mm"])),
+        size=_pair(inputs["size"], int),
+        window_hu=_pair(inputs["window_hu"], float),
+        input_name=str(inputs["name"]),
+        output_name=str(outputs["name"]),
+        threshold=float(str(outputs["threshold"])),
+        artefacts=tuple(_artefact(folder, _table(entry)) for entry in _list(table["artefact"])),
+        warm_up=None if warm_up is None else _warm_up(_table(warm_up)),
+        accuracy={
+            name: float(str(value)) for name, value in _table(table.get("accuracy", {})).items()
+        },
+    )
+
+
+def _artefact(folder: Path, table: Mapping[str, object]) -> Artefact:
+    precision = str(table["precision"])
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision must be one of {PRECISIONS}, not {precision!r}")
+    return Artefact(precision, folder / str(table["file"]), str(table["sha256"]))
+
+
+def _warm_up(table: Mapping[str, object]) -> WarmUp:
+    return WarmUp(float(str(table["mean"])), float(str(table["maximum"])))
+
+
+def _table(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected a table, found {value!r}")
+    return value
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(f"expected a list, found {value!r}")
+    return value
+
+
+def _pair(value: object, kind: type[_T]) -> tuple[_T, _T]:
+    first, second = _list(value)
+    return kind(str(first)), kind(str(second))
+
+
+def load_repository(folder: Path = SHIPPED) -> list[ModelSpec]:
+    """The specs of every model folder, by name.
+
+    Raises
+    ------
+    ModelError
+        When the folder holds no model, or one of them is broken.
+    """
+    specs = [load_spec(path.parent) for path in sorted(folder.glob("*/spec.toml"))]
+    if not specs:
+        raise ModelError(f"{folder}: no model found (no <model>/spec.toml)")
+    return specs

@@ -1,0 +1,6 @@
+"""What executes a network: one module a runtime, each says whether it can run here and why not."""
+
+from engines.runtimes.base import Executable, Runtime, RuntimeUnavailableError
+from engines.runtimes.registry import RUNTIMES, choose
+
+__all__ = ["RUNTIMES", "Executable", "Runtime", "RuntimeUnavailableError", "choose"]

@@ -1,0 +1,60 @@
+"""What a runtime must be able to do."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.models import Artefact, ModelSpec
+
+
+class RuntimeUnavailableError(Exception):
+    """The runtime cannot run on this machine; the message says what is missing."""
+
+
+class Executable(Protocol):
+    """A network loaded onto a device."""
+
+    def run(self, slabs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Probabilities of some slabs.
+
+        Parameters
+        ----------
+        slabs
+            Shape (n, planes, rows, columns), any n.
+
+        Returns
+        -------
+        Shape (n, rows, columns). Each result depends on its own slab alone, bit
+        for bit, whatever shares the call: every inference runs in one fixed shape.
+        """
+        ...
+
+
+class Runtime(Protocol):
+    """A back end. `precisions` lists what it can execute, the preferred one first."""
+
+    name: str
+    precisions: tuple[str, ...]
+
+    def unavailable(self) -> str | None:
+        """Why it cannot run here, with what to install, or None when it can."""
+        ...
+
+    def device(self) -> str:
+        """What it would run on, in words."""
+        ...
+
+    def load(self, spec: ModelSpec, artefact: Artefact) -> Executable:
+        """Load one artefact.
+
+        Raises
+        ------
+        RuntimeUnavailableError
+            When the runtime cannot run here.
+        ModelError
+            When the artefact cannot be read.
+        """
+        ...

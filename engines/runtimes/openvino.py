@@ -1,0 +1,87 @@
+"""OpenVINO on the CPU: the embedded default.
+
+Every inference has batch 1 and one thread, and as many run side by side as
+there are cores: as fast as a large batch on a CPU, and a result can depend
+neither on what else is in the batch nor on how threads share the work.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.models import Artefact, ModelError, ModelSpec
+from engines.runtimes.base import RuntimeUnavailableError
+
+
+class OpenVinoRuntime:
+    """The OpenVINO CPU plug-in."""
+
+    name = "openvino"
+    precisions: tuple[str, ...] = ("int8", "fp32")
+
+    def unavailable(self) -> str | None:
+        if importlib.util.find_spec("openvino") is None:
+            return "the package openvino is not installed (pip install openvino)"
+        return None
+
+    def device(self) -> str:
+        if reason := self.unavailable():
+            raise RuntimeUnavailableError(f"openvino: {reason}")
+        import openvino
+
+        name = openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")
+        return f"{name}, {_cores()} cores, OpenVINO {openvino.__version__}"
+
+    def load(self, spec: ModelSpec, artefact: Artefact) -> OpenVinoExecutable:
+        if reason := self.unavailable():
+            raise RuntimeUnavailableError(f"openvino: {reason}")
+        artefact.verify()
+        return OpenVinoExecutable(spec, artefact)
+
+
+class OpenVinoExecutable:
+    """A network compiled for the CPU."""
+
+    def __init__(self, spec: ModelSpec, artefact: Artefact) -> None:
+        import openvino
+
+        core = openvino.Core()
+        try:
+            model = core.read_model(artefact.path)
+            model.reshape({spec.input_name: [1, spec.planes, *spec.size]})
+            compiled = core.compile_model(model, "CPU", _compile_options())
+        except RuntimeError as error:
+            raise ModelError(f"{artefact.path}: OpenVINO cannot load it: {error}") from error
+        self._size = spec.size
+        self._input, self._output = spec.input_name, spec.output_name
+        self._queue = openvino.AsyncInferQueue(compiled, _cores())
+        self._queue.set_callback(self._collect)
+
+    def run(self, slabs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        results = np.empty((len(slabs), *self._size), dtype=np.float32)
+        for index, slab in enumerate(slabs):
+            self._queue.start_async({self._input: slab[None]}, (results, index))
+        self._queue.wait_all()
+        return results
+
+    def _collect(self, request: Any, place: tuple[npt.NDArray[np.float32], int]) -> None:
+        results, index = place
+        results[index] = request.get_tensor(self._output).data[0, 0]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0))
+
+
+def _compile_options() -> dict[str, str]:
+    return {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "NUM_STREAMS": str(_cores()),
+        "INFERENCE_NUM_THREADS": str(_cores()),
+        "INFERENCE_PRECISION_HINT": "f32",
+    }

@@ -1,0 +1,37 @@
+"""The runtimes there are, and the choice among them."""
+
+from __future__ import annotations
+
+from engines.runtimes.base import Runtime, RuntimeUnavailableError
+from engines.runtimes.openvino import OpenVinoRuntime
+
+#: By name, the preferred one first.
+RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in (OpenVinoRuntime(),)}
+
+
+def choose(name: str | None = None) -> Runtime:
+    """A runtime by name, or the first that can run here.
+
+    Raises
+    ------
+    RuntimeUnavailableError
+        When the named one is unknown or cannot run here, or none can.
+    """
+    if name is not None:
+        return _named(name)
+    reasons = []
+    for runtime in RUNTIMES.values():
+        reason = runtime.unavailable()
+        if reason is None:
+            return runtime
+        reasons.append(f"{runtime.name}: {reason}")
+    raise RuntimeUnavailableError("no runtime can run here: " + "; ".join(reasons))
+
+
+def _named(name: str) -> Runtime:
+    runtime = RUNTIMES.get(name)
+    if runtime is None:
+        raise RuntimeUnavailableError(f"no runtime is called {name!r}; there are {list(RUNTIMES)}")
+    if reason := runtime.unavailable():
+        raise RuntimeUnavailableError(f"{name}: {reason}")
+    return runtime

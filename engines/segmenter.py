@@ -1,0 +1,221 @@
+"""Lung and lesion masks of slices: prepare, run both networks, restore.
+
+One prepared plane serves every model, so all models of a repository must share
+window and size. The lesion network does not run where there is no lung.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from engines.models import Artefact, ModelError, ModelSpec
+from engines.preprocess import Device, Frame, Image, Mask, Plane, Preparer, Restorer
+from engines.runtimes import Executable, Runtime
+
+_WARM_UP_TOLERANCE = 0.01
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SegmentRequest:
+    """One slab: the lesion model's name, its planes (foot to head), and the target's grid."""
+
+    model: str
+    planes: tuple[Plane, ...]
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SliceMasks:
+    """Masks of one slice in the standard view, on its own grid; lesion lies inside lung."""
+
+    lung: Mask
+    lesion: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """A model made runnable on this box."""
+
+    spec: ModelSpec
+    artefact: Artefact
+    runtime: str
+    device: str
+    executable: Executable
+
+
+class Segmenter:
+    """The models of a repository on one runtime, warmed up and checked.
+
+    Parameters
+    ----------
+    specs
+        One lung model and at least one lesion model.
+    runtime
+        What executes them.
+    precision
+        "fp32", "fp16", "int8", or None for the runtime's preferred one that
+        each model has.
+    batch
+        The largest number of slices worked on at once.
+    preprocess_device
+        Where DALI runs.
+
+    Raises
+    ------
+    ModelError
+        When a role is missing, the models do not share window and size, an
+        artefact is not the recorded one, or a warm-up answer is wrong.
+    RuntimeUnavailableError
+        When the runtime cannot run here.
+    """
+
+    def __init__(
+        self,
+        specs: Sequence[ModelSpec],
+        runtime: Runtime,
+        precision: str | None = None,
+        batch: int = 16,
+        preprocess_device: Device = "cpu",
+    ) -> None:
+        self.batch = batch
+        self._lung = _only_lung(specs)
+        window, size = _shared_input(specs)
+        engines = [_load(spec, runtime, precision) for spec in specs]
+        self.engines = {engine.spec.name: engine for engine in engines}
+        self._preparer = Preparer(window, size, batch, preprocess_device)
+        self._restorers = {
+            spec.name: Restorer(spec.threshold, batch, preprocess_device) for spec in specs
+        }
+        for engine in engines:
+            check_warm_up(engine)
+
+    @property
+    def lung(self) -> ModelSpec:
+        return self._lung
+
+    @property
+    def lesion_models(self) -> list[ModelSpec]:
+        return [engine.spec for engine in self.engines.values() if engine.spec.role == "lesion"]
+
+    def prepare(self, images: Sequence[Image]) -> list[Plane]:
+        """Network input of some slices, one plane an image; see :class:`Preparer`."""
+        return self._preparer.prepare(images)
+
+    def segment(self, requests: Sequence[SegmentRequest]) -> list[SliceMasks]:
+        """Masks of some slabs; each depends on its own slab alone."""
+        frames = [request.frame for request in requests]
+        centres = [request.planes[len(request.planes) // 2] for request in requests]
+        lungs = self._masks(self._lung.name, [(centre,) for centre in centres], frames)
+        lesions = [np.zeros_like(lung) for lung in lungs]
+        for name in sorted({request.model for request in requests}):
+            chosen = [
+                index
+                for index, request in enumerate(requests)
+                if request.model == name and lungs[index].any()
+            ]
+            found = self._masks(
+                name, [requests[index].planes for index in chosen], [frames[i] for i in chosen]
+            )
+            for index, mask in zip(chosen, found, strict=True):
+                lesions[index] = mask & lungs[index]
+        return [SliceMasks(*masks) for masks in zip(lungs, lesions, strict=True)]
+
+    def _masks(
+        self, model: str, slabs: Sequence[tuple[Plane, ...]], frames: Sequence[Frame]
+    ) -> list[Mask]:
+        if not slabs:
+            return []
+        stacked = np.stack([np.stack(planes) for planes in slabs])
+        probabilities = self.engines[model].executable.run(stacked)
+        return self._restorers[model].restore(list(probabilities), frames)
+
+
+def warm_up_input(spec: ModelSpec) -> Plane:
+    """A slab that looks roughly like a chest: body, two lungs, a dense patch in one.
+
+    Returns
+    -------
+    float32 in [0, 1], shape (1, planes, rows, columns); the same on every machine.
+    """
+    rows, columns = spec.size
+    y, x = np.mgrid[0:rows, 0:columns].astype(np.float64)
+    y, x = y / rows - 0.5, x / columns - 0.5
+    low, high = spec.window_hu
+
+    def level(hu: float) -> float:
+        return min(1.0, max(0.0, (hu - low) / (high - low)))
+
+    plane = np.full(spec.size, level(-1000.0))
+    plane[(x / 0.45) ** 2 + (y / 0.33) ** 2 < 1] = level(40.0)
+    for side in (-0.2, 0.2):
+        plane[((x - side) / 0.14) ** 2 + (y / 0.24) ** 2 < 1] = level(-850.0)
+    plane[((x - 0.22) / 0.05) ** 2 + ((y - 0.12) / 0.06) ** 2 < 1] = level(-450.0)
+    slab = np.repeat(plane[None, None], spec.planes, axis=1)
+    return np.ascontiguousarray(slab, dtype=np.float32)
+
+
+def check_warm_up(engine: Engine) -> None:
+    """Run the warm-up and check its answer.
+
+    The answer must be a probability, the same at every place of a batch, and,
+    where the model was sealed with another runtime's answer, close to that.
+
+    Raises
+    ------
+    ModelError
+        Naming the model and what was wrong.
+    """
+    slab = warm_up_input(engine.spec)
+    answers = engine.executable.run(np.repeat(slab, 3, axis=0))
+    name = f"{engine.spec.name} ({engine.runtime})"
+    if not np.isfinite(answers).all() or answers.min() < 0 or answers.max() > 1:
+        raise ModelError(f"{name}: the warm-up answer is not a probability")
+    if any(not np.array_equal(answers[0], other) for other in answers[1:]):
+        raise ModelError(f"{name}: the warm-up answer depends on the place in the batch")
+    expected = engine.spec.warm_up
+    if expected is None:
+        return
+    found = (float(answers[0].mean()), float(answers[0].max()))
+    for value, wanted in zip(found, (expected.mean, expected.maximum), strict=True):
+        if not math.isclose(value, wanted, abs_tol=_WARM_UP_TOLERANCE):
+            raise ModelError(
+                f"{name}: the warm-up answer is {found}, the model was sealed with "
+                f"({expected.mean}, {expected.maximum})"
+            )
+
+
+def _load(spec: ModelSpec, runtime: Runtime, precision: str | None) -> Engine:
+    artefact = _choose(spec, runtime, precision)
+    return Engine(spec, artefact, runtime.name, runtime.device(), runtime.load(spec, artefact))
+
+
+def _choose(spec: ModelSpec, runtime: Runtime, precision: str | None) -> Artefact:
+    if precision is not None:
+        return spec.artefact(precision)
+    there = {artefact.precision: artefact for artefact in spec.artefacts}
+    for preferred in runtime.precisions:
+        if preferred in there:
+            return there[preferred]
+    raise ModelError(f"{spec.name}: {runtime.name} can execute none of {sorted(there)}")
+
+
+def _only_lung(specs: Sequence[ModelSpec]) -> ModelSpec:
+    lungs = [spec for spec in specs if spec.role == "lung"]
+    if len(lungs) != 1 or lungs[0].planes != 1:
+        raise ModelError(f"one lung model with one plane is needed, found {len(lungs)}")
+    if not any(spec.role == "lesion" for spec in specs):
+        raise ModelError("no lesion model was found")
+    return lungs[0]
+
+
+def _shared_input(
+    specs: Sequence[ModelSpec],
+) -> tuple[tuple[float, float], tuple[int, int]]:
+    inputs = {(spec.window_hu, spec.size) for spec in specs}
+    if len(inputs) != 1:
+        raise ModelError(f"all models must share window and size, found {sorted(inputs)}")
+    return next(iter(inputs))
