@@ -1,0 +1,1 @@
+"""What must outlive the process: the spool of slices and the store of results."""

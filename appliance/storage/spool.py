@@ -1,0 +1,309 @@
+"""The durable spool: what is acknowledged is here first, and survives a crash.
+
+One folder per scan under ``<state>/spool``, in it one append-only log (its
+format: :mod:`appliance.storage.record`). Payloads are bytes; nothing here
+knows what they mean.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from appliance.storage import files
+from appliance.storage.errors import (
+    SpoolCorruptError,
+    SpoolError,
+    SpoolFullError,
+    SpoolNotRecoveredError,
+    SpoolReadError,
+    SpoolUnknownScanError,
+    SpoolWriteError,
+)
+from appliance.storage.layout import SpoolFolder
+from appliance.storage.lock import StateLock
+from appliance.storage.logfile import LogFile, cut, repair
+from appliance.storage.reader import LogReader, read_payload
+from appliance.storage.record import Record, RecordRef
+from appliance.storage.writer import GroupWriter
+
+logger = logging.getLogger(__name__)
+
+QUEUE_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveredScan:
+    """What a scan's log held when it was opened again.
+
+    Parameters
+    ----------
+    scan_id
+        Whose log it is.
+    records
+        In the order in which they were kept.
+    torn_bytes
+        Unacknowledged bytes that were cut off its end.
+    """
+
+    scan_id: str
+    records: tuple[RecordRef, ...]
+    torn_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """The scans that go on, and why the others do not, by scan id."""
+
+    scans: Mapping[str, RecoveredScan]
+    failed: Mapping[str, SpoolError]
+
+
+class Spool:
+    """Keeps the records of all scans.
+
+    Safe to use from several threads. The ``async`` methods belong to one event
+    loop and never block it.
+
+    Parameters
+    ----------
+    state
+        The state folder; made if missing. Locked until the spool is closed.
+    queue_bytes
+        Most bytes that may wait for the disk.
+
+    Raises
+    ------
+    StateLockedError
+        When another process uses the state folder.
+    SpoolWriteError
+        When the folder cannot be made or written.
+    """
+
+    def __init__(self, state: Path, *, queue_bytes: int = QUEUE_BYTES) -> None:
+        try:
+            files.make_folder(state)
+            self._lock = StateLock(state / "lock")
+            self._folder = self._open_folder(state / "spool")
+        except OSError as error:
+            raise SpoolWriteError(f"opening the spool in {state}", error) from error
+        self._recovering = threading.RLock()
+        self._unrecovered = set(self._folder.scans())
+        self._writer = GroupWriter(self._folder.path, queue_bytes)
+        self._turn = asyncio.Lock()
+
+    def _open_folder(self, path: Path) -> SpoolFolder:
+        try:
+            return SpoolFolder(path)
+        except OSError:
+            self._lock.release()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Make durable what is queued, then give the state folder back. Blocks."""
+        self._writer.close()
+        self._lock.release()
+
+    async def append(self, scan_id: str, record: Record) -> RecordRef:
+        """Keep a record; returns when it is durable. Raises as :meth:`enqueue`.
+
+        Raises
+        ------
+        SpoolWriteError
+            When it could not be made durable (disk full, I/O error).
+        """
+        return await (await self.enqueue(scan_id, record))
+
+    async def enqueue(self, scan_id: str, record: Record) -> asyncio.Future[RecordRef]:
+        """Queue a record, waiting for room in the queue; the future is done when it is durable.
+
+        Records land in the order of the calls. The future fails as
+        :meth:`append` does. A record whose future is cancelled may be kept.
+
+        Raises
+        ------
+        SpoolBrokenError
+            When an earlier record of the scan failed: :meth:`recover` it first.
+        SpoolNotRecoveredError
+            When there is a log of an earlier run: :meth:`recover` it first.
+        SpoolClosedError
+            When the spool is closed.
+        """
+        async with self._turn:
+            while True:
+                try:
+                    return asyncio.wrap_future(self.submit(scan_id, record))
+                except SpoolFullError:
+                    await asyncio.wrap_future(self._writer.room(record.size))
+
+    def submit(self, scan_id: str, record: Record) -> Future[RecordRef]:
+        """Queue a record from any thread; as :meth:`enqueue`, but it never waits.
+
+        Raises
+        ------
+        SpoolFullError
+            When there is no room in the queue.
+        """
+        self._folder.log_path(scan_id)
+        if scan_id in self._unrecovered:
+            raise _not_recovered(scan_id)
+        return self._writer.submit(scan_id, record)
+
+    def scans(self) -> list[str]:
+        """Return the ids of the scans that have a log, those not recovered yet too. Blocks."""
+        return self._folder.scans()
+
+    def recover(self, scan_id: str) -> RecoveredScan:
+        """Open the log of an earlier run, or one that broke, to go on with it. Blocks.
+
+        All records that it returns are durable, acknowledged or not. A torn
+        tail is cut off. A damaged log is set aside, by renaming its folder.
+
+        Raises
+        ------
+        SpoolUnknownScanError
+            When there is no log.
+        SpoolCorruptError
+            When it was damaged; it is no longer in the spool.
+        SpoolVersionError
+            When a newer Breathhold wrote it; it is left as it is.
+        SpoolReadError, SpoolWriteError
+            When the system refuses; it is left as it is.
+        """
+        with self._recovering:
+            log = self._writer.log(scan_id)
+            if log is not None and not log.broken:
+                return RecoveredScan(scan_id, tuple(self.records(scan_id)), 0)
+            if log is not None:
+                return self._reopen_broken(scan_id, log)
+            if scan_id not in self._unrecovered:
+                raise _unknown(scan_id)
+            return self._reopen(scan_id)
+
+    def recover_all(self) -> Recovery:
+        """Recover every scan; one that cannot be does not stop the others. Blocks."""
+        scans: dict[str, RecoveredScan] = {}
+        failed: dict[str, SpoolError] = {}
+        for scan_id in self.scans():
+            try:
+                scans[scan_id] = self.recover(scan_id)
+            except SpoolError as error:
+                logger.error("%s", error)
+                failed[scan_id] = error
+        return Recovery(scans, failed)
+
+    def records(self, scan_id: str) -> Iterator[RecordRef]:
+        """Yield the durable records of a scan, oldest first, without their payloads. Blocks.
+
+        Raises
+        ------
+        SpoolUnknownScanError, SpoolNotRecoveredError, SpoolReadError, SpoolCorruptError
+        """
+        log = self._open_log(scan_id)
+        end = log.end
+        if not end:
+            return
+        try:
+            with log.path.open("rb") as file:
+                yield from LogReader(file, scan_id, end).records()
+        except OSError as error:
+            raise SpoolReadError(f"reading the log of scan {scan_id}", error) from error
+
+    def read(self, ref: RecordRef) -> bytes:
+        """Return the payload of a record, checked. Blocks.
+
+        Raises
+        ------
+        SpoolCorruptError
+            When it is not what was written.
+        SpoolReadError
+            When it cannot be read.
+        """
+        return read_payload(self._folder.log_path(ref.scan_id), ref)
+
+    def remove(self, scan_id: str) -> None:
+        """Remove a scan, durably, after what is queued for it was written. Blocks.
+
+        Removing a scan that is not there does nothing.
+
+        Raises
+        ------
+        SpoolWriteError
+            When the system refuses.
+        """
+        with self._recovering:
+            self._writer.drop(scan_id)
+            self._folder.remove(scan_id)
+            self._unrecovered.discard(scan_id)
+
+    def set_aside(self) -> list[Path]:
+        """Return the folders of damaged logs, for an operator to look at. Blocks."""
+        return self._folder.aside()
+
+    def bytes_used(self) -> int:
+        """Return the bytes on disk, damaged logs included. Blocks."""
+        return self._folder.bytes_used()
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that wait for the disk."""
+        return self._writer.queued_bytes
+
+    def _open_log(self, scan_id: str) -> LogFile:
+        log = self._writer.log(scan_id)
+        if log is not None:
+            return log
+        raise _not_recovered(scan_id) if scan_id in self._unrecovered else _unknown(scan_id)
+
+    def _reopen_broken(self, scan_id: str, log: LogFile) -> RecoveredScan:
+        """Cut a log back to what was acknowledged: a failed sync may have lost the rest."""
+        if log.path.exists():
+            cut(log.path, log.end)
+        if log.end:
+            return self._reopen(scan_id)
+        return self._begin_anew(scan_id)
+
+    def _reopen(self, scan_id: str) -> RecoveredScan:
+        path = self._folder.log_path(scan_id)
+        try:
+            content = repair(path)
+        except SpoolCorruptError as error:
+            aside = self._folder.move_aside(scan_id)
+            self._begin_anew(scan_id)
+            raise SpoolCorruptError(f"{error}; it was set aside as {aside.name}") from error
+        if content is None:
+            return self._begin_anew(scan_id)
+        self._writer.adopt(scan_id, LogFile(path, content.end, content.salt))
+        self._unrecovered.discard(scan_id)
+        return RecoveredScan(scan_id, content.records, content.torn_bytes)
+
+    def _begin_anew(self, scan_id: str) -> RecoveredScan:
+        self._writer.drop(scan_id)
+        self._unrecovered.discard(scan_id)
+        return RecoveredScan(scan_id, (), 0)
+
+
+def _unknown(scan_id: str) -> SpoolUnknownScanError:
+    return SpoolUnknownScanError(f"the spool holds no scan {scan_id}")
+
+
+def _not_recovered(scan_id: str) -> SpoolNotRecoveredError:
+    return SpoolNotRecoveredError(f"scan {scan_id} is from an earlier run; recover it first")
