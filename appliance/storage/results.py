@@ -1,0 +1,291 @@
+"""The results store: what is known of each scan, its report and its masks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from appliance.storage.database import connect, migrate, named_errors, transaction
+from appliance.storage.errors import ResultsConflictError
+from appliance.storage.files import FILE_MODE, make_folder
+from breathhold.v1 import triage_pb2, types_pb2
+
+NO_SCORE_SEVERITY = -1.0
+MOST_A_PAGE = 1000
+BUSY_TIMEOUT_S = 5.0
+
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+_SAVE_SUMMARY = """
+    INSERT INTO scans (scan_id, study_uid, series_uid, station, priority, severity, state,
+                       opened_unix_s, updated_unix_s, summary)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (scan_id) DO UPDATE SET
+        study_uid = CASE excluded.study_uid WHEN '' THEN study_uid ELSE excluded.study_uid END,
+        series_uid = excluded.series_uid, station = excluded.station,
+        priority = excluded.priority, severity = excluded.severity, state = excluded.state,
+        opened_unix_s = excluded.opened_unix_s, updated_unix_s = excluded.updated_unix_s,
+        summary = excluded.summary
+"""
+_SAVE_MASK = """
+    INSERT INTO masks (scan_id, kind, position_mm, sop_uid, mask) VALUES (?, ?, ?, ?, ?)
+"""
+_PAGE = """
+    SELECT summary FROM scans
+    WHERE (priority, severity, scan_id) < (?, ?, ?)
+    ORDER BY priority DESC, severity DESC, scan_id DESC LIMIT ?
+"""
+_BEFORE_ALL: tuple[float, float, str] = (2**31, 0.0, "")
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryPage:
+    """Some scans, worst first, and the token of the page behind ("" on the last one)."""
+
+    summaries: tuple[triage_pb2.ScanSummary, ...]
+    next_token: str
+
+
+class ResultsStore:
+    """Results in one SQLite file, each change durable when its method returns.
+
+    Safe to use from several threads. Methods block; in an event loop call them
+    through :meth:`run`.
+
+    Parameters
+    ----------
+    path
+        The database; made if missing, migrated if older.
+    busy_timeout_s
+        How long to wait, in seconds, while another connection writes.
+
+    Raises
+    ------
+    ResultsVersionError
+        When a newer Breathhold wrote it.
+    ResultsCorruptError, ResultsUnavailableError, ResultsBusyError
+        Every method may raise these.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        self._using = threading.Lock()
+        with named_errors(path):
+            _make_private(path)
+            self._connection = connect(str(path), busy_timeout_s)
+            try:
+                migrate(self._connection)
+            except BaseException:
+                self._connection.close()
+                raise
+        self._path = path
+        self._executor = ThreadPoolExecutor(1, "results-store")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Finish what :meth:`run` was given, then close the file."""
+        self._executor.shutdown()
+        with self._using, named_errors(self._path):
+            self._connection.close()
+
+    async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call one of the methods in the store's own thread, in the order of the calls."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._executor, lambda: work(*args, **kwargs))
+
+    def save_summary(self, summary: triage_pb2.ScanSummary, study_uid: str = "") -> None:
+        """Save what is known of a scan, in place of what was; its report stays.
+
+        Parameters
+        ----------
+        summary
+            With scan id and series UID.
+        study_uid
+            Study Instance UID; "" leaves the one that is stored.
+
+        Raises
+        ------
+        ResultsConflictError
+            When the series belongs to another scan.
+        """
+        with self._change() as connection:
+            connection.execute(_SAVE_SUMMARY, _summary_row(summary, study_uid))
+
+    def save_report(
+        self,
+        report: types_pb2.Report,
+        masks: Iterable[types_pb2.SliceMask],
+        summary: triage_pb2.ScanSummary,
+    ) -> None:
+        """Save report, masks and summary of a scan at one stroke, in place of earlier ones.
+
+        Raises
+        ------
+        ResultsConflictError
+            When report and summary are of different scans, the series belongs
+            to another scan, or two masks are of one slice and kind.
+        """
+        if (report.scan_id, report.series_instance_uid) != (
+            summary.scan_id,
+            summary.series_instance_uid,
+        ):
+            raise ResultsConflictError("report and summary are of different scans")
+        scan_id = report.scan_id
+        with self._change() as connection:
+            row = _summary_row(summary, report.study_instance_uid)
+            connection.execute(_SAVE_SUMMARY, row)
+            blob = report.SerializeToString(deterministic=True)
+            connection.execute("UPDATE scans SET report = ? WHERE scan_id = ?", (blob, scan_id))
+            connection.execute("DELETE FROM masks WHERE scan_id = ?", (scan_id,))
+            connection.executemany(_SAVE_MASK, (_mask_row(scan_id, mask) for mask in masks))
+
+    def summary(self, scan_id: str) -> triage_pb2.ScanSummary | None:
+        """Return what is known of a scan; None when it is not known."""
+        found = self._query("SELECT summary FROM scans WHERE scan_id = ?", scan_id)
+        return triage_pb2.ScanSummary.FromString(found[0]) if found else None
+
+    def report(self, scan_id: str) -> types_pb2.Report | None:
+        """Return the report of a scan; None when there is none (yet)."""
+        query = "SELECT report FROM scans WHERE scan_id = ? AND report IS NOT NULL"
+        found = self._query(query, scan_id)
+        return types_pb2.Report.FromString(found[0]) if found else None
+
+    def scan_id_of(self, series_uid: str) -> str | None:
+        """Return the scan of a Series Instance UID; None when it is not known."""
+        found = self._query("SELECT scan_id FROM scans WHERE series_uid = ?", series_uid)
+        return found[0] if found else None
+
+    def masks(
+        self, scan_id: str, kind: types_pb2.MaskKind.ValueType = types_pb2.MASK_KIND_LESION
+    ) -> Iterator[types_pb2.SliceMask]:
+        """Yield the masks of one kind, foot to head; all of one report, even if it is replaced."""
+        query = (
+            "SELECT mask FROM masks WHERE scan_id = ? AND kind = ? ORDER BY position_mm, sop_uid"
+        )
+        found = self._query(query, scan_id, _mask_kind(kind))
+        return (types_pb2.SliceMask.FromString(blob) for blob in found)
+
+    def summaries(self, limit: int, after: str = "") -> SummaryPage:
+        """Return scans worst first: by priority, then by PO; scans without a score last.
+
+        Parameters
+        ----------
+        limit
+            Scans a page, 1 to 1000.
+        after
+            The token of the page before, "" for the first.
+
+        Raises
+        ------
+        ValueError
+            When the limit or the token is none.
+        """
+        if not 1 <= limit <= MOST_A_PAGE:
+            raise ValueError(f"a page has 1 to {MOST_A_PAGE} scans, not {limit}")
+        start = _parse_token(after) if after else _BEFORE_ALL
+        found = [
+            triage_pb2.ScanSummary.FromString(blob)
+            for blob in self._query(_PAGE, *start, limit + 1)
+        ]
+        page = tuple(found[:limit])
+        return SummaryPage(page, _token(page[-1]) if len(found) > limit else "")
+
+    def unfinished(self) -> list[triage_pb2.ScanSummary]:
+        """Return the scans without a final report, the earliest first."""
+        query = "SELECT summary FROM scans WHERE state IN (?, ?) ORDER BY opened_unix_s, scan_id"
+        states = (types_pb2.SCAN_STATE_RECEIVING, types_pb2.SCAN_STATE_COMPLETING)
+        return [triage_pb2.ScanSummary.FromString(blob) for blob in self._query(query, *states)]
+
+    def forget(self, scan_id: str) -> None:
+        """Remove all that is known of a scan; nothing happens when it is not known."""
+        with self._change() as connection:
+            connection.execute("DELETE FROM scans WHERE scan_id = ?", (scan_id,))
+
+    @contextmanager
+    def _change(self) -> Iterator[sqlite3.Connection]:
+        with self._using, named_errors(self._path), transaction(self._connection) as connection:
+            yield connection
+
+    def _query(self, query: str, *values: str | float) -> list[Any]:
+        """Return the one column that was asked for, of all rows."""
+        with self._using, named_errors(self._path):
+            rows = self._connection.execute(query, values).fetchall()
+        return [row[0] for row in rows]
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does, which would let others read it."""
+    make_folder(path.parent)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
+
+
+def _severity(summary: triage_pb2.ScanSummary) -> float:
+    return summary.scores.po if summary.scores.HasField("po") else NO_SCORE_SEVERITY
+
+
+def _priority(summary: triage_pb2.ScanSummary) -> int:
+    return summary.priority or types_pb2.PRIORITY_ROUTINE
+
+
+def _mask_kind(kind: int) -> int:
+    return kind or types_pb2.MASK_KIND_LESION
+
+
+def _summary_row(
+    summary: triage_pb2.ScanSummary, study_uid: str
+) -> tuple[str | float | bytes, ...]:
+    if not summary.scan_id or not summary.series_instance_uid:
+        raise ResultsConflictError("a summary needs a scan id and a series UID")
+    return (
+        summary.scan_id,
+        study_uid,
+        summary.series_instance_uid,
+        summary.station,
+        _priority(summary),
+        _severity(summary),
+        summary.state,
+        summary.opened_unix_s,
+        summary.updated_unix_s,
+        summary.SerializeToString(deterministic=True),
+    )
+
+
+def _mask_row(scan_id: str, mask: types_pb2.SliceMask) -> tuple[str | float | bytes, ...]:
+    return (
+        scan_id,
+        _mask_kind(mask.kind),
+        mask.position_mm,
+        mask.sop_instance_uid,
+        mask.SerializeToString(deterministic=True),
+    )
+
+
+def _token(summary: triage_pb2.ScanSummary) -> str:
+    return f"{_priority(summary)}:{_severity(summary).hex()}:{summary.scan_id}"
+
+
+def _parse_token(token: str) -> tuple[float, float, str]:
+    try:
+        priority, severity, scan_id = token.split(":", 2)
+        return int(priority), float.fromhex(severity), scan_id
+    except (ValueError, OverflowError):
+        raise ValueError("this page token was not made by this appliance") from None
