@@ -1,0 +1,145 @@
+"""The configuration: one TOML file, every field typed, documented and checked."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engines.models import SHIPPED
+
+_MIB = 2**20
+Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")]
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; the message names file, field and fault."""
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerConfig(_Table):
+    """Where the daemon listens."""
+
+    listen: Address = Field("127.0.0.1:50051", description="gRPC address, HOST:PORT")
+    http: Address = Field(
+        "127.0.0.1:9464", description="HTTP address for metrics, health and the triage page"
+    )
+    max_message_mib: int = Field(
+        64, ge=1, le=512, description="Largest gRPC message that is read, MiB"
+    )
+    slices_in_flight: int = Field(
+        16, ge=1, le=256, description="Slices of one stream worked on before more are read"
+    )
+    shutdown_grace_s: float = Field(
+        10.0, ge=0, description="How long complete scans may take to end when the daemon stops, s"
+    )
+
+
+class StorageConfig(_Table):
+    """What is kept, and for how long."""
+
+    state_dir: Path = Field(
+        Path("/var/lib/breathhold"), description="Folder of the spool and the results"
+    )
+    keep_slices_hours: float = Field(
+        24.0, ge=0, description="Slices of a reported scan are kept this long, hours"
+    )
+    keep_results_days: float = Field(
+        30.0, ge=0, description="Reports and masks are kept this long, days"
+    )
+
+
+class ScanConfig(_Table):
+    """When a scan is complete, and what it takes to be one."""
+
+    quiet_s: float = Field(
+        60.0, gt=0, description="A silent scan whose stream is open is complete after this, s"
+    )
+    abandon_s: float = Field(
+        300.0, gt=0, description="A scan whose caller is gone is abandoned after this, s"
+    )
+    max_open_scans: int = Field(64, ge=1, description="More scans in progress are refused")
+    max_slices: int = Field(3000, ge=1, description="More slices of one scan are refused")
+    min_slices: int = Field(10, ge=1, description="A scan with fewer slices gets no score")
+    min_extent_mm: float = Field(100.0, ge=0, description="A shorter scan gets no score, mm")
+
+
+class EngineConfig(_Table):
+    """Which models run, and on what."""
+
+    repository: Path = Field(SHIPPED, description="Model repository in Triton's layout")
+    runtime: str | None = Field(None, description="openvino, ...; the best one here when not set")
+    precision: Literal["fp32", "fp16", "int8"] | None = Field(
+        None, description="Precision of every model; the runtime's preferred one when not set"
+    )
+    batch: int = Field(8, ge=1, le=64, description="Most slabs worked on at once")
+    hu_cache_mib: int = Field(384, ge=16, description="Memory for HU planes, MiB")
+    plane_cache_mib: int = Field(256, ge=16, description="Memory for prepared planes, MiB")
+
+    @property
+    def hu_cache_bytes(self) -> int:
+        return self.hu_cache_mib * _MIB
+
+    @property
+    def plane_cache_bytes(self) -> int:
+        return self.plane_cache_mib * _MIB
+
+
+class Config(_Table):
+    """The whole configuration of a daemon."""
+
+    server: ServerConfig = ServerConfig()
+    storage: StorageConfig = StorageConfig()
+    scan: ScanConfig = ScanConfig()
+    engine: EngineConfig = EngineConfig()
+
+
+def load_config(path: Path | None = None) -> Config:
+    """Read a configuration file; the defaults without one.
+
+    Raises
+    ------
+    ConfigError
+        When the file cannot be read, is no TOML, or a field is unknown or wrong.
+    """
+    if path is None:
+        return Config()
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Config.model_validate(table)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    except ValidationError as error:
+        faults = "; ".join(_fault(detail["loc"], detail["msg"]) for detail in error.errors())
+        raise ConfigError(f"{path}: {faults}") from error
+
+
+def _fault(place: tuple[int | str, ...], message: str) -> str:
+    return f"{'.'.join(map(str, place))}: {message}"
+
+
+def describe(config: Config) -> str:
+    """The configuration as TOML, each field with its description, ready to be edited."""
+    lines = ["# Breathhold. Fields that are left out keep the values shown here.", ""]
+    for section in Config.model_fields:
+        table: BaseModel = getattr(config, section)
+        lines.append(f"[{section}]  # {(type(table).__doc__ or '').strip()}")
+        for name, field in type(table).model_fields.items():
+            lines.append(f"# {field.description}")
+            lines.append(_assignment(name, getattr(table, name)))
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _assignment(name: str, value: object) -> str:
+    if value is None:
+        return f"# {name} = "
+    if isinstance(value, (str, Path)):
+        escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
+        return f'{name} = "{escaped}"'
+    return f"{name} = {value}"

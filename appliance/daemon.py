@@ -1,0 +1,310 @@
+"""The daemon: wires the rooms together and runs them, from start to graceful stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from aiohttp import web
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from appliance.config import Config
+from appliance.inference.planes import PlaneStore
+from appliance.inference.queue import InferenceQueue
+from appliance.inference.worker import InferenceWorker
+from appliance.ingest import IngestLimits
+from appliance.live.board import Board
+from appliance.live.scans import LiveScans
+from appliance.live.services import Services
+from appliance.metrics import Metrics
+from appliance.scan.scan import ScanPolicy
+from appliance.scan.slabs import SlabShape
+from appliance.scan.stack import Section
+from appliance.serve.http import HttpSide
+from appliance.serve.model_service import ModelService
+from appliance.serve.scan_service import ScanService
+from appliance.serve.triage_service import TriageService
+from appliance.storage.results import ResultsStore
+from appliance.storage.spool import Spool
+from breathhold.v1 import model_pb2_grpc, scan_pb2_grpc, triage_pb2_grpc, types_pb2
+from engines.models import ModelError, ModelSpec, load_repository
+from engines.runtimes import choose
+from engines.segmenter import Engine, Segmenter
+
+logger = logging.getLogger(__name__)
+
+_SERVICES = (
+    "breathhold.v1.ScanService",
+    "breathhold.v1.TriageService",
+    "breathhold.v1.ModelService",
+)
+_MIB = 2**20
+_STATE_NAMES = {
+    types_pb2.SCAN_STATE_RECEIVING: "receiving",
+    types_pb2.SCAN_STATE_COMPLETING: "completing",
+    types_pb2.SCAN_STATE_REPORTED: "reported",
+    types_pb2.SCAN_STATE_ABANDONED: "abandoned",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Where a daemon listens, each HOST:PORT."""
+
+    grpc: str
+    http: str
+
+
+def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> None:
+    """Run a daemon until SIGINT or SIGTERM.
+
+    Parameters
+    ----------
+    config
+        Port 0 picks a free port.
+    ready
+        Called once every engine is warm and scans are served.
+
+    Raises
+    ------
+    ModelError, RuntimeUnavailableError
+        When the models cannot be served.
+    StorageError
+        When the state folder cannot be used.
+    OSError
+        When an address cannot be bound.
+    """
+    asyncio.run(_run_until_signalled(config, ready))
+
+
+async def _run_until_signalled(config: Config, ready: Callable[[Addresses], None] | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    daemon = Daemon(config)
+    try:
+        addresses = await daemon.start()
+        if ready:
+            ready(addresses)
+        await stop.wait()
+        logger.info("stopping")
+    finally:
+        await daemon.stop()
+
+
+class Daemon:
+    """Every room of a running appliance. `start`, then `stop`; use once."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._closing = contextlib.AsyncExitStack()
+        self._health = health.aio.HealthServicer()
+        self._serving = False
+
+    async def start(self) -> Addresses:
+        """Warm the engines, take up what the spool holds, then serve."""
+        try:
+            return await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Tell callers, let complete scans end, close what is open; in reverse order of start."""
+        self._serving = False
+        await self._closing.aclose()
+
+    async def _start(self) -> Addresses:
+        storage = self._config.storage
+        spool = await asyncio.to_thread(Spool, storage.state_dir)
+        self._closing.push_async_callback(asyncio.to_thread, spool.close)
+        results = ResultsStore(storage.state_dir / "results.sqlite")
+        self._closing.push_async_callback(asyncio.to_thread, results.close)
+        segmenter = await asyncio.to_thread(self._segmenter)
+        services, scans = self._scans(spool, results, segmenter)
+        await scans.recover()
+        self._in_background(scans.watch_silence())
+        self._in_background(scans.keep_house())
+        http = await self._serve_http(services)
+        server, address = await self._serve_grpc(services, scans, segmenter)
+        self._closing.push_async_callback(self._stop_serving, server, scans)
+        self._serving = True
+        for name in ("", *_SERVICES):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        return Addresses(address, http)
+
+    def _segmenter(self) -> Segmenter:
+        engine = self._config.engine
+        specs = load_repository(engine.repository)
+        return Segmenter(specs, choose(engine.runtime), engine.precision, engine.batch)
+
+    def _scans(
+        self, spool: Spool, results: ResultsStore, segmenter: Segmenter
+    ) -> tuple[Services, LiveScans]:
+        engine, limits = self._config.engine, self._config.scan
+        decoders = ThreadPoolExecutor(os.cpu_count(), "decoder")
+        self._closing.callback(decoders.shutdown, cancel_futures=True)
+        planes = PlaneStore(
+            segmenter.prepare,
+            lambda scan_id, uid: scans.pixels(scan_id, uid),
+            engine.hu_cache_bytes,
+            engine.plane_cache_bytes,
+        )
+        lesion = _lesion_models(segmenter)
+        services = Services(
+            spool=spool,
+            results=results,
+            queue=InferenceQueue(),
+            planes=planes,
+            decoders=decoders,
+            board=Board(),
+            metrics=Metrics(),
+            policy=ScanPolicy(
+                shapes={section: _shape(spec) for section, spec in lesion.items()},
+                max_slices=limits.max_slices,
+                min_slices=limits.min_slices,
+                min_extent_mm=limits.min_extent_mm,
+            ),
+            limits=IngestLimits(),
+            engines_for=lambda section: _engines_for(segmenter, lesion[section]),
+        )
+        scans = LiveScans(services, limits, self._config.storage)
+        self._start_worker(segmenter, services, scans)
+        return services, scans
+
+    def _start_worker(self, segmenter: Segmenter, services: Services, scans: LiveScans) -> None:
+        def observe(seconds: float, slabs: int) -> None:
+            for _ in range(slabs):
+                services.metrics.slab_seconds.observe(seconds / slabs)
+
+        worker = InferenceWorker(
+            segmenter,
+            services.queue,
+            services.planes,
+            scans.deliver_from(asyncio.get_running_loop()),
+            observe,
+        )
+        worker.start()
+        self._closing.push_async_callback(asyncio.to_thread, worker.stop)
+
+    async def _serve_http(self, services: Services) -> str:
+        side = HttpSide(
+            services.metrics,
+            services.board,
+            lambda: self._serving,
+            lambda: self._set_gauges(services),
+        )
+        runner = web.AppRunner(side.application(), access_log=None)
+        await runner.setup()
+        self._closing.push_async_callback(runner.cleanup)
+        host, port = _split(self._config.server.http)
+        await web.TCPSite(runner, host, port).start()
+        return f"{host}:{runner.addresses[0][1]}"
+
+    async def _serve_grpc(
+        self, services: Services, scans: LiveScans, segmenter: Segmenter
+    ) -> tuple[grpc.aio.Server, str]:
+        config = self._config.server
+        server = grpc.aio.server(options=_options(config.max_message_mib * _MIB))
+        scan_pb2_grpc.add_ScanServiceServicer_to_server(
+            ScanService(scans, services.results, config.slices_in_flight), server
+        )
+        triage_pb2_grpc.add_TriageServiceServicer_to_server(
+            TriageService(services.board, services.results), server
+        )
+        model_pb2_grpc.add_ModelServiceServicer_to_server(
+            ModelService(segmenter.engines.values()), server
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        for name in ("", *_SERVICES):
+            await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+        host, _ = _split(config.listen)
+        port = _bind(server, config.listen)
+        await server.start()
+        return server, f"{host}:{port}"
+
+    async def _stop_serving(self, server: grpc.aio.Server, scans: LiveScans) -> None:
+        await self._health.enter_graceful_shutdown()
+        await scans.close(self._config.server.shutdown_grace_s)
+        await server.stop(grace=1.0)
+
+    def _set_gauges(self, services: Services) -> None:
+        metrics = services.metrics
+        metrics.ready.set(self._serving)
+        metrics.queue_depth.set(len(services.queue))
+        metrics.pixel_cache_bytes.set(services.planes.bytes_used)
+        states = Counter(summary.state for summary in services.board.summaries())
+        for value, name in _STATE_NAMES.items():
+            metrics.scans.labels(name).set(states[value])
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        task.add_done_callback(_log_failure)
+        self._closing.callback(task.cancel)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("a background task of the daemon failed", exc_info=error)
+
+
+def _lesion_models(segmenter: Segmenter) -> dict[Section, ModelSpec]:
+    """The lesion model that serves each section.
+
+    Raises
+    ------
+    ModelError
+        When a section is served by none.
+    """
+    models = {
+        Section(section): spec for spec in segmenter.lesion_models for section in spec.sections
+    }
+    if missing := [section.value for section in Section if section not in models]:
+        raise ModelError(f"no lesion model serves {', '.join(missing)} sections")
+    return models
+
+
+def _shape(spec: ModelSpec) -> SlabShape:
+    return SlabShape(spec.name, spec.planes, spec.neighbour_mm)
+
+
+def _engines_for(segmenter: Segmenter, lesion: ModelSpec) -> Mapping[str, Engine]:
+    engines = segmenter.engines
+    return {"lung": engines[segmenter.lung.name], "lesion": engines[lesion.name]}
+
+
+def _split(address: str) -> tuple[str, int]:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
+
+
+def _bind(server: grpc.aio.Server, address: str) -> int:
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"gRPC cannot listen on {address}: the address is taken or wrong") from error
+
+
+def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]

@@ -1,0 +1,1 @@
+"""One queue for all scans, the planes it works on, and the worker that runs the engines."""

@@ -1,0 +1,137 @@
+"""The pixels that inference needs, within a fixed budget of memory.
+
+Pixels that no longer fit are dropped and read again from the spool when they
+are needed, so memory does not grow with the number or length of scans.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from appliance.scan.geometry import SliceGeometry, to_standard
+from appliance.scan.slice import Slice
+from engines.preprocess import Frame, Image, Plane
+
+#: Scan id and SOP Instance UID.
+Key = tuple[str, str]
+_MIB = 2**20
+
+
+class PixelCache:
+    """Arrays by key, least recently used dropped first. Safe to use from any thread."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget = budget_bytes
+        self._lock = threading.Lock()
+        self._arrays: OrderedDict[Key, npt.NDArray[np.generic]] = OrderedDict()
+        self._bytes = 0
+
+    @property
+    def bytes_used(self) -> int:
+        return self._bytes
+
+    def get(self, key: Key) -> npt.NDArray[np.generic] | None:
+        with self._lock:
+            if key in self._arrays:
+                self._arrays.move_to_end(key)
+            return self._arrays.get(key)
+
+    def put(self, key: Key, array: npt.NDArray[np.generic]) -> None:
+        with self._lock:
+            self._drop(key)
+            self._arrays[key] = array
+            self._bytes += array.nbytes
+            while self._bytes > self._budget and len(self._arrays) > 1:
+                self._drop(next(iter(self._arrays)))
+
+    def forget(self, scan_id: str) -> None:
+        with self._lock:
+            for key in [key for key in self._arrays if key[0] == scan_id]:
+                self._drop(key)
+
+    def _drop(self, key: Key) -> None:
+        array = self._arrays.pop(key, None)
+        if array is not None:
+            self._bytes -= array.nbytes
+
+
+class PlaneStore:
+    """HU and prepared planes of the slices in progress.
+
+    Parameters
+    ----------
+    prepare
+        Images to network input (:meth:`engines.segmenter.Segmenter.prepare`).
+    reload
+        Reads a slice again from the spool, given scan id and SOP Instance UID.
+    hu_bytes, prepared_bytes
+        Memory for each kind.
+    """
+
+    def __init__(
+        self,
+        prepare: Callable[[Sequence[Image]], list[Plane]],
+        reload: Callable[[str, str], Slice],
+        hu_bytes: int = 384 * _MIB,
+        prepared_bytes: int = 256 * _MIB,
+    ) -> None:
+        self._prepare, self._reload = prepare, reload
+        self._hu = PixelCache(hu_bytes)
+        self._prepared = PixelCache(prepared_bytes)
+        self._geometries: dict[Key, SliceGeometry] = {}
+
+    @property
+    def bytes_used(self) -> int:
+        return self._hu.bytes_used + self._prepared.bytes_used
+
+    def add(self, scan_id: str, arrived: Slice) -> None:
+        """Hold the pixels of a newly accepted slice."""
+        key = (scan_id, arrived.header.sop_instance_uid)
+        self._geometries[key] = arrived.header.geometry
+        self._hu.put(key, arrived.hu)
+
+    def hu(self, key: Key) -> npt.NDArray[np.int16]:
+        """HU as sent, shape (rows, columns)."""
+        found = self._hu.get(key)
+        if found is None:
+            found = self._reload(*key).hu
+            self._hu.put(key, found)
+        return found.astype(np.int16, copy=False)
+
+    def prepared(self, keys: Sequence[Key]) -> dict[Key, Plane]:
+        """Prepared planes of some slices; those not yet prepared are, in one batch."""
+        planes = {key: self._prepared.get(key) for key in keys}
+        missing = [key for key, plane in planes.items() if plane is None]
+        made = self._prepare([self._image(key) for key in missing]) if missing else []
+        for key, plane in zip(missing, made, strict=True):
+            self._prepared.put(key, plane)
+            planes[key] = plane
+        return {
+            key: plane.astype(np.float32, copy=False)
+            for key, plane in planes.items()
+            if plane is not None
+        }
+
+    def forget(self, scan_id: str) -> None:
+        self._hu.forget(scan_id)
+        self._prepared.forget(scan_id)
+        for key in [key for key in list(self._geometries) if key[0] == scan_id]:
+            self._geometries.pop(key, None)
+
+    def _image(self, key: Key) -> Image:
+        geometry = self._geometries[key]
+        hu = to_standard(self.hu(key), geometry).astype(np.int16, copy=False)
+        return Image(hu, frame_of(geometry))
+
+
+def frame_of(geometry: SliceGeometry) -> Frame:
+    """The pixel grid of a slice after it is turned to the standard view."""
+    row_mm, column_mm = geometry.spacing
+    if geometry.transposed:
+        return Frame(geometry.columns, geometry.rows, column_mm, row_mm)
+    return Frame(geometry.rows, geometry.columns, row_mm, column_mm)

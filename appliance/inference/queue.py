@@ -1,0 +1,89 @@
+"""The one queue of all scans: most urgent first, then first come, first served."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+from dataclasses import dataclass
+
+from appliance.scan.geometry import SliceGeometry
+from appliance.scan.slabs import Slab
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One slab to infer.
+
+    Parameters
+    ----------
+    scan_id
+        The scan it belongs to.
+    slab
+        What to infer.
+    geometry
+        Of the target slice.
+    urgency
+        Larger is served first.
+    """
+
+    scan_id: str
+    slab: Slab
+    geometry: SliceGeometry
+    urgency: int = 0
+
+
+class InferenceQueue:
+    """Jobs of all scans. Safe to use from any thread.
+
+    A job replaces an earlier one of the same scan and target, so the queue
+    holds at most one job a slice and is bounded by the slices of the open scans.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._heap: list[tuple[int, int, Job]] = []
+        self._newest: dict[tuple[str, str], Job] = {}
+        self._order = itertools.count()
+        self._closed = False
+
+    def __len__(self) -> int:
+        return len(self._newest)
+
+    def put(self, job: Job) -> None:
+        with self._changed:
+            self._newest[job.scan_id, job.slab.target] = job
+            heapq.heappush(self._heap, (-job.urgency, next(self._order), job))
+            self._changed.notify()
+
+    def take(self, most: int, timeout_s: float | None = None) -> list[Job]:
+        """The most urgent jobs, of whatever scans, at most `most`.
+
+        Waits for the first one; an empty list means the timeout passed or the
+        queue was closed.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._newest or self._closed, timeout_s)
+            jobs: list[Job] = []
+            while self._heap and len(jobs) < most:
+                job = heapq.heappop(self._heap)[2]
+                if self._newest.get((job.scan_id, job.slab.target)) is job:
+                    del self._newest[job.scan_id, job.slab.target]
+                    jobs.append(job)
+            return jobs
+
+    def forget(self, scan_id: str) -> None:
+        """Drop the jobs of a scan."""
+        with self._changed:
+            for key in [key for key in self._newest if key[0] == scan_id]:
+                del self._newest[key]
+            self._heap = [entry for entry in self._heap if entry[2].scan_id != scan_id]
+            heapq.heapify(self._heap)
+
+    def close(self) -> None:
+        """Wake the worker for good; jobs that are left are never taken."""
+        with self._changed:
+            self._closed = True
+            self._heap.clear()
+            self._newest.clear()
+            self._changed.notify_all()

@@ -1,0 +1,1 @@
+"""Scans in progress: each one conducted from its first slice to its report."""

@@ -1,0 +1,105 @@
+"""What a caller is told when a whole call is refused or broken off."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class CallStatus(enum.Enum):
+    """The gRPC status codes that Breathhold answers with."""
+
+    INVALID_ARGUMENT = "INVALID_ARGUMENT"
+    NOT_FOUND = "NOT_FOUND"
+    FAILED_PRECONDITION = "FAILED_PRECONDITION"
+    ABORTED = "ABORTED"
+    RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
+    UNAVAILABLE = "UNAVAILABLE"
+    INTERNAL = "INTERNAL"
+
+
+@dataclass(eq=False)
+class ScanError(Exception):
+    """A call that ends with a status other than OK.
+
+    Parameters
+    ----------
+    status
+        The gRPC status.
+    reason
+        Machine-readable, for google.rpc.ErrorInfo; stable.
+    message
+        One sentence a technologist understands.
+    metadata
+        The values that led to it.
+    """
+
+    status: CallStatus
+    reason: str
+    message: str
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def taken_over() -> ScanError:
+    return ScanError(
+        CallStatus.ABORTED,
+        "TAKEN_OVER",
+        "The same station opened this scan again; the newer call goes on with it.",
+    )
+
+
+def busy(station: str) -> ScanError:
+    return ScanError(
+        CallStatus.FAILED_PRECONDITION,
+        "SCAN_BUSY",
+        "Another station is sending this scan.",
+        {"station": station},
+    )
+
+
+def shutting_down() -> ScanError:
+    return ScanError(
+        CallStatus.UNAVAILABLE,
+        "SHUTTING_DOWN",
+        "The appliance is shutting down; what was acknowledged is kept. Try again soon.",
+    )
+
+
+def too_many_scans(limit: int) -> ScanError:
+    return ScanError(
+        CallStatus.RESOURCE_EXHAUSTED,
+        "TOO_MANY_SCANS",
+        f"{limit} scans are in progress, the most that are allowed. Try again soon.",
+        {"max_open_scans": str(limit)},
+    )
+
+
+def not_kept(cause: Exception) -> ScanError:
+    return ScanError(
+        CallStatus.RESOURCE_EXHAUSTED,
+        "NOT_KEPT",
+        f"The appliance could not keep a slice on its disk ({cause}). Slices that were "
+        "acknowledged are safe; send the others again.",
+    )
+
+
+def inference_failed(cause: Exception) -> ScanError:
+    return ScanError(
+        CallStatus.INTERNAL,
+        "INFERENCE_FAILED",
+        f"The models failed on a slice ({type(cause).__name__}). The slices are kept; "
+        "opening the scan again tries once more.",
+    )
+
+
+def results_failed(cause: Exception) -> ScanError:
+    return ScanError(
+        CallStatus.INTERNAL,
+        "RESULTS_NOT_KEPT",
+        f"The report could not be kept ({cause}). The slices are kept; opening the scan "
+        "again tries once more.",
+    )

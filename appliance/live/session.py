@@ -1,0 +1,451 @@
+"""One scan in progress, from its first slice to its report."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Iterable
+
+from appliance.inference.queue import Job
+from appliance.inference.worker import Failure, Outcome, Result
+from appliance.ingest import SliceRefusedError
+from appliance.live import wire
+from appliance.live.errors import (
+    ScanError,
+    inference_failed,
+    not_kept,
+    results_failed,
+    taken_over,
+)
+from appliance.live.outbox import Outbox
+from appliance.live.reading import claimed_uid, read_slice
+from appliance.live.services import Services
+from appliance.scan.events import (
+    Accepted,
+    Completed,
+    CompletedBy,
+    Duplicate,
+    Event,
+    Finished,
+    Inferred,
+    Noticed,
+    Refused,
+    SlabReady,
+)
+from appliance.scan.scan import Scan
+from appliance.scan.slice import Slice
+from appliance.scan.summary import summarize
+from appliance.scan.verdicts import Notice, Refusal
+from appliance.storage.errors import SpoolError, StorageError
+from appliance.storage.record import Record, RecordKind, RecordRef
+from breathhold.v1 import scan_pb2 as pb
+from breathhold.v1 import triage_pb2, types_pb2
+
+logger = logging.getLogger(__name__)
+
+
+class LiveScan:
+    """Conducts one scan: reads slices, keeps them, has them inferred, reports.
+
+    Used from the event loop only; reading and decoding run on other threads.
+
+    Parameters
+    ----------
+    scan_id
+        The appliance's id for the scan.
+    opened
+        The request that opened it first.
+    services
+        The rooms around it.
+    """
+
+    def __init__(self, scan_id: str, opened: pb.OpenScan, services: Services) -> None:
+        self.scan_id, self.opened = scan_id, opened
+        self.state = types_pb2.SCAN_STATE_RECEIVING
+        self.opened_unix_s = time.time()
+        self.last_activity = self.last_slice = time.monotonic()
+        self.outbox: Outbox | None = None
+        self.ended = asyncio.Event()
+        self.error: ScanError | None = None
+        self.report: types_pb2.Report | None = None
+        self._services = services
+        expected = opened.expected_slices if opened.HasField("expected_slices") else None
+        self._scan = Scan(opened.series_instance_uid, services.policy, expected)
+        self._started = time.monotonic()
+        self._refs: dict[str, RecordRef] = {}
+        self._unkept: dict[str, Slice] = {}
+        self._durable: dict[str, asyncio.Future[RecordRef]] = {}
+        self._arrived: dict[str, float] = {}
+        self._masks: dict[tuple[str, int], types_pb2.SliceMask] = {}
+        self._turn = asyncio.Lock()
+        self._in_hand = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._score_number = 0
+        self._refused = 0
+        self._reporting: asyncio.Task[None] | None = None
+
+    # -- callers
+
+    def attach(self) -> Outbox:
+        """A caller's outbox; an earlier caller's call ends."""
+        if self.outbox:
+            self.outbox.close(taken_over())
+        self.outbox = Outbox(self.running_score)
+        self.last_activity = time.monotonic()
+        self._send(pb.StreamResponse(opened=self._opened_message()))
+        if self.opened.send_masks:
+            for (_, kind), mask in self._masks.items():
+                if kind == types_pb2.MASK_KIND_LESION:
+                    self.outbox.send_mask(mask)
+        if self.error:
+            self.outbox.close(self.error)
+        return self.outbox
+
+    def detach(self, outbox: Outbox) -> None:
+        """A caller is gone; the scan waits for it to come back."""
+        if self.outbox is outbox:
+            self.outbox = None
+            self.last_activity = time.monotonic()
+
+    # -- slices
+
+    async def receive(self, message: pb.Slice) -> None:
+        """Read one slice, keep it, answer it, and have inferred what it makes possible.
+
+        Raises
+        ------
+        ScanError
+            When it could not be kept.
+        """
+        self.last_activity = time.monotonic()
+        self._services.metrics.bytes_received.inc(message.ByteSize())
+        self._in_hand += 1
+        self._idle.clear()
+        try:
+            await self._receive(message, self.last_activity)
+        finally:
+            self._in_hand -= 1
+            if not self._in_hand:
+                self._idle.set()
+
+    async def _receive(self, message: pb.Slice, arrived: float) -> None:
+        try:
+            read = await self._read(message)
+        except SliceRefusedError as refused:
+            self._refuse(message.sequence, claimed_uid(message), refused.refusal)
+            return
+        durable = await self._offer(message, read, arrived)
+        if durable is None:
+            return
+        await self._kept(durable)
+        uid = read.header.sop_instance_uid
+        self._acknowledge(message.sequence, uid, duplicate=False)
+        self._services.metrics.ack_seconds.observe(time.monotonic() - arrived)
+
+    async def _read(self, message: pb.Slice) -> Slice:
+        services = self._services
+        series = self.opened.series_instance_uid
+        return await asyncio.get_running_loop().run_in_executor(
+            services.decoders, read_slice, message, series, services.limits, services.metrics
+        )
+
+    async def _offer(
+        self, message: pb.Slice, read: Slice, arrived: float
+    ) -> asyncio.Future[RecordRef] | None:
+        """Offer a slice to the scan; the future of its being kept, if it was accepted."""
+        uid = read.header.sop_instance_uid
+        async with self._turn:
+            first, *events = self._scan.offer(read.header)
+            if isinstance(first, Refused):
+                self._refuse(message.sequence, uid, first.refusal)
+            elif isinstance(first, Duplicate):
+                await self._acknowledge_duplicate(message.sequence, uid)
+            elif isinstance(first, Accepted):
+                self.last_slice = arrived
+                self._hold(read, arrived)
+                self._handle(events)
+                return await self._keep(message, uid)
+        return None
+
+    def _hold(self, read: Slice, arrived: float) -> None:
+        uid = read.header.sop_instance_uid
+        self._arrived[uid] = arrived
+        self._unkept[uid] = read
+        self._services.planes.add(self.scan_id, read)
+
+    async def _keep(self, message: pb.Slice, uid: str) -> asyncio.Future[RecordRef]:
+        record = Record(RecordKind.SLICE, uid, message.SerializeToString())
+        try:
+            durable = await self._services.spool.enqueue(self.scan_id, record)
+        except SpoolError as error:
+            raise self.fail(not_kept(error)) from error
+        self._durable[uid] = durable
+        durable.add_done_callback(lambda done: self._now_kept(uid, done))
+        return durable
+
+    def _now_kept(self, uid: str, done: asyncio.Future[RecordRef]) -> None:
+        self._durable.pop(uid, None)
+        if not done.cancelled() and done.exception() is None:
+            self._refs[uid] = done.result()
+            self._unkept.pop(uid, None)
+
+    async def _kept(self, durable: asyncio.Future[RecordRef]) -> None:
+        try:
+            await asyncio.shield(durable)
+        except SpoolError as error:
+            raise self.fail(not_kept(error)) from error
+
+    async def _acknowledge_duplicate(self, sequence: int, uid: str) -> None:
+        if waiting := self._durable.get(uid):
+            await self._kept(waiting)
+        self._acknowledge(sequence, uid, duplicate=True)
+
+    def _acknowledge(self, sequence: int, uid: str, *, duplicate: bool) -> None:
+        metrics = self._services.metrics
+        (metrics.slices_duplicate if duplicate else metrics.slices_received).inc()
+        ack = pb.Ack(sequence=sequence, sop_instance_uid=uid, duplicate=duplicate)
+        self._send(pb.StreamResponse(ack=ack))
+
+    def _refuse(self, sequence: int, uid: str, refusal: Refusal) -> None:
+        self._refused += 1
+        self._services.metrics.slices_refused.labels(refusal.reason).inc()
+        refused = pb.SliceRefused(
+            sequence=sequence, sop_instance_uid=uid, refusal=wire.refusal_message(refusal)
+        )
+        self._send(pb.StreamResponse(slice_refused=refused))
+
+    # -- the end
+
+    async def complete(self, by: CompletedBy) -> None:
+        """A signal says that no more slices come; kept, so that a restart ends the scan too.
+
+        Raises
+        ------
+        ScanError
+            When that could not be kept.
+        """
+        async with self._turn:
+            if self.state != types_pb2.SCAN_STATE_RECEIVING:
+                return
+            try:
+                record = Record(RecordKind.END, by.value, b"")
+                await self._services.spool.append(self.scan_id, record)
+            except SpoolError as error:
+                raise self.fail(not_kept(error)) from error
+            self._handle(self._scan.complete(by))
+
+    def fail(self, error: ScanError) -> ScanError:
+        """Break the scan off; what is kept stays in the spool and is taken up again later."""
+        if not self.ended.is_set():
+            logger.error("scan %s is broken off: %s", self.scan_id, error.reason)
+            self.error = error
+            self.ended.set()
+            if self.outbox:
+                self.outbox.close(error)
+        return error
+
+    # -- after a restart
+
+    async def replay(self, refs: Iterable[RecordRef], *, reopened: bool) -> None:
+        """Take up a scan from its kept records.
+
+        Parameters
+        ----------
+        refs
+            In the order in which they were kept.
+        reopened
+            More slices may come, even after a signal that none would.
+        """
+        last: RecordRef | None = None
+        for ref in refs:
+            if ref.kind is RecordKind.SLICE:
+                await self._replay_slice(ref)
+            last = ref
+        if last is not None and last.kind is RecordKind.END and not reopened:
+            self._handle(self._scan.complete(CompletedBy(last.key)))
+        self.last_activity = time.monotonic()
+
+    async def _replay_slice(self, ref: RecordRef) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            read = await loop.run_in_executor(self._services.decoders, self._read_again, ref)
+        except SliceRefusedError as refused:
+            logger.error(
+                "scan %s: a kept slice is refused now: %s", self.scan_id, refused.refusal.reason
+            )
+            return
+        self._refs[ref.key] = ref
+        first, *events = self._scan.offer(read.header)
+        if isinstance(first, Accepted):
+            self._services.planes.add(self.scan_id, read)
+            self._handle(events)
+
+    def _read_again(self, ref: RecordRef) -> Slice:
+        message = pb.Slice.FromString(self._services.spool.read(ref))
+        series = self.opened.series_instance_uid
+        return read_slice(message, series, self._services.limits, self._services.metrics)
+
+    def pixels(self, sop_instance_uid: str) -> Slice:
+        """A slice whose pixels memory no longer holds. Blocks; for the inference thread."""
+        unkept = self._unkept.get(sop_instance_uid)
+        return unkept or self._read_again(self._refs[sop_instance_uid])
+
+    # -- what inference found
+
+    def deliver(self, outcome: Outcome) -> None:
+        if self.ended.is_set():
+            return
+        if isinstance(outcome, Failure):
+            self._services.metrics.inference_failures.inc()
+            self.fail(inference_failed(outcome.error))
+            return
+        events = self._scan.record(outcome.job.slab, outcome.tally)
+        if events and isinstance(events[0], Inferred):
+            self._hold_masks(outcome, events[0].revision)
+        self._handle(events)
+
+    def _hold_masks(self, result: Result, revision: int) -> None:
+        uid = result.job.slab.target
+        kinds = (
+            (types_pb2.MASK_KIND_LESION, result.lesion_runs),
+            (types_pb2.MASK_KIND_LUNG, result.lung_runs),
+        )
+        for kind, runs in kinds:
+            self._masks[uid, kind] = types_pb2.SliceMask(
+                sop_instance_uid=uid,
+                kind=kind,
+                rows=result.job.geometry.rows,
+                columns=result.job.geometry.columns,
+                runs=runs,
+                revision=revision,
+                position_mm=result.job.geometry.along_mm,
+            )
+        if self.outbox and self.opened.send_masks:
+            self.outbox.send_mask(self._masks[uid, types_pb2.MASK_KIND_LESION])
+        if (arrived := self._arrived.pop(uid, None)) is not None:
+            metrics = self._services.metrics
+            metrics.slice_to_mask_seconds.observe(time.monotonic() - arrived)
+
+    # -- events of the core
+
+    def _handle(self, events: Iterable[Event]) -> None:
+        for event in events:
+            match event:
+                case SlabReady(slab):
+                    geometry = self._scan.headers[slab.target].geometry
+                    job = Job(self.scan_id, slab, geometry, self.opened.priority)
+                    self._services.queue.put(job)
+                case Noticed(notice):
+                    self._send_notice(notice)
+                case Completed():
+                    self.state = types_pb2.SCAN_STATE_COMPLETING
+                case Finished():
+                    self._reporting = asyncio.create_task(self._report())
+                case _:
+                    pass
+        if self.outbox:
+            self.outbox.score_changed()
+        self._services.board.touch(self.scan_id)
+
+    def _send_notice(self, notice: Notice) -> None:
+        self._send(pb.StreamResponse(warning=wire.warning_message(notice)))
+
+    def _send(self, response: pb.StreamResponse) -> None:
+        if self.outbox:
+            self.outbox.send(response)
+
+    # -- the report
+
+    async def _report(self) -> None:
+        """Once every slice in hand is answered and the report is kept, send it."""
+        try:
+            await self._idle.wait()
+            report = self._report_message()
+            masks = [self._final_mask(mask) for mask in self._masks_foot_to_head()]
+            results = self._services.results
+            await results.run(results.save_report, report, masks, self._reported_summary(report))
+        except StorageError as error:
+            self.fail(results_failed(error))
+        else:
+            self._end_with(report)
+
+    def _report_message(self) -> types_pb2.Report:
+        summary = summarize(self._scan)
+        report = wire.report_message(
+            self.scan_id,
+            self.opened.study_instance_uid,
+            self.opened.series_instance_uid,
+            summary,
+            self._services.engines_for(summary.section),
+        )
+        report.timing.last_slice_to_report_s = time.monotonic() - self.last_slice
+        report.timing.opened_unix_s = self.opened_unix_s
+        report.timing.reported_unix_s = time.time()
+        report.timing.slices_refused = self._refused
+        return report
+
+    def _masks_foot_to_head(self) -> list[types_pb2.SliceMask]:
+        return sorted(self._masks.values(), key=lambda mask: (mask.position_mm, mask.kind))
+
+    @staticmethod
+    def _final_mask(mask: types_pb2.SliceMask) -> types_pb2.SliceMask:
+        """Without its revision, which tells of the order of arrival."""
+        final = types_pb2.SliceMask()
+        final.CopyFrom(mask)
+        final.ClearField("revision")
+        return final
+
+    def _end_with(self, report: types_pb2.Report) -> None:
+        self.report, self.state = report, report.state
+        metrics = self._services.metrics
+        metrics.scans_reported.labels(report.completed_by).inc()
+        metrics.last_slice_to_report_seconds.observe(report.timing.last_slice_to_report_s)
+        if self.outbox:
+            self.outbox.score_changed()
+            self._send(pb.StreamResponse(report=report))
+            self.outbox.close()
+        self.ended.set()
+        self._services.board.touch(self.scan_id)
+
+    # -- what others see
+
+    def _opened_message(self) -> pb.Opened:
+        return pb.Opened(
+            scan_id=self.scan_id, state=self.state, kept_sop_instance_uids=sorted(self._refs)
+        )
+
+    def running_score(self) -> pb.RunningScore:
+        self._score_number += 1
+        return pb.RunningScore(
+            sequence_number=self._score_number,
+            scores=wire.scores_message(self._scan.scores()),
+            slices_received=len(self._scan.stack),
+            slices_inferred=self._scan.slices_inferred,
+            coverage=self._scan.coverage,
+            elapsed_s=time.monotonic() - self._started,
+        )
+
+    def summary(self) -> triage_pb2.ScanSummary:
+        """The scan's line on the triage board."""
+        return triage_pb2.ScanSummary(
+            scan_id=self.scan_id,
+            series_instance_uid=self.opened.series_instance_uid,
+            station=self.opened.station,
+            priority=self.opened.priority,
+            state=self.state,
+            scores=wire.scores_message(self._scan.scores()),
+            running=self.report is None,
+            slices_received=len(self._scan.stack),
+            slices_inferred=self._scan.slices_inferred,
+            coverage=self._scan.coverage,
+            opened_unix_s=self.opened_unix_s,
+            updated_unix_s=time.time(),
+            warnings=len(self.report.warnings) if self.report else 0,
+        )
+
+    def _reported_summary(self, report: types_pb2.Report) -> triage_pb2.ScanSummary:
+        line = self.summary()
+        line.state, line.running, line.warnings = report.state, False, len(report.warnings)
+        return line

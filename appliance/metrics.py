@@ -1,0 +1,55 @@
+"""Every metric of the appliance, named in one place.
+
+Prefix ``breathhold_``, seconds and bytes, labels with a fixed set of values
+only, and never anything of a patient.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+_FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+_SLOW_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
+
+
+class Metrics:
+    """The metrics of one daemon, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self.slices_received = self._counter("slices_received", "Slices accepted and kept")
+        self.slices_duplicate = self._counter("slices_duplicate", "Slices kept before")
+        self.slices_refused = self._counter("slices_refused", "Slices refused", ["reason"])
+        self.bytes_received = self._counter("received_bytes", "Bytes of slices received")
+        self.scans_reported = self._counter(
+            "scans_reported", "Scans that ended with a report", ["completed_by"]
+        )
+        self.inference_failures = self._counter(
+            "inference_failures", "Slabs that could not be inferred"
+        )
+        self.scans = Gauge("breathhold_scans", "Scans by state", ["state"], registry=self.registry)
+        self.queue_depth = self._gauge("queue_depth", "Slabs that wait for inference")
+        self.spool_bytes = self._gauge("spool_bytes", "Bytes in the spool")
+        self.pixel_cache_bytes = self._gauge("pixel_cache_bytes", "Bytes of pixels in memory")
+        self.ready = self._gauge("ready", "1 when every engine is warm and scans are served")
+        self.decode_seconds = self._histogram("decode_seconds", "Bytes to HU, a slice", _FAST_S)
+        self.ack_seconds = self._histogram(
+            "ack_seconds", "A slice read to its acknowledgement sent", _FAST_S
+        )
+        self.slab_seconds = self._histogram("slab_seconds", "Inference, a slab", _FAST_S)
+        self.slice_to_mask_seconds = self._histogram(
+            "slice_to_mask_seconds", "A slice read to its first mask ready", _SLOW_S
+        )
+        self.last_slice_to_report_seconds = self._histogram(
+            "last_slice_to_report_seconds", "The last slice read to the report ready", _SLOW_S
+        )
+
+    def _counter(self, name: str, text: str, labels: list[str] | None = None) -> Counter:
+        return Counter(f"breathhold_{name}", text, labels or [], registry=self.registry)
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(f"breathhold_{name}", text, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
+        return Histogram(f"breathhold_{name}", text, buckets=buckets, registry=self.registry)

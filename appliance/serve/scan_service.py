@@ -1,0 +1,140 @@
+"""ScanService: where consoles send slices and read scores."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import grpc
+
+from appliance.live.errors import CallStatus, ScanError
+from appliance.live.outbox import Outbox
+from appliance.live.scans import FinishedScan, LiveScans
+from appliance.live.session import LiveScan
+from appliance.scan.events import CompletedBy
+from appliance.serve.status import abort
+from appliance.storage.results import ResultsStore
+from breathhold.v1 import scan_pb2 as pb
+from breathhold.v1 import scan_pb2_grpc
+
+Requests = AsyncIterator[pb.StreamRequest]
+
+
+class ScanService(scan_pb2_grpc.ScanServiceServicer):
+    """One call, one scan.
+
+    Parameters
+    ----------
+    scans
+        The scans in progress.
+    results
+        Where finished scans are found.
+    slices_in_flight
+        Slices of one call that are worked on before more are read.
+    """
+
+    def __init__(self, scans: LiveScans, results: ResultsStore, slices_in_flight: int) -> None:
+        self._scans, self._results = scans, results
+        self._slices_in_flight = slices_in_flight
+
+    async def Stream(  # noqa: N802
+        self, requests: Requests, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.StreamResponse]:
+        try:
+            request = await _open_request(requests)
+            opened = await self._scans.open(request)
+            if isinstance(opened, FinishedScan):
+                async for response in self._finished(opened, request):
+                    yield response
+                return
+            async for response in self._conduct(opened, requests):
+                yield response
+        except ScanError as error:
+            await abort(context, error)
+
+    async def _finished(
+        self, finished: FinishedScan, request: pb.OpenScan
+    ) -> AsyncIterator[pb.StreamResponse]:
+        """A scan that ended before: its masks when asked for, and its report."""
+        masks = list(await self._results.run(self._results.masks, finished.scan_id))
+        kept = [mask.sop_instance_uid for mask in masks]
+        yield pb.StreamResponse(
+            opened=pb.Opened(
+                scan_id=finished.scan_id,
+                state=finished.report.state,
+                kept_sop_instance_uids=sorted(kept),
+            )
+        )
+        if request.send_masks:
+            for mask in masks:
+                yield pb.StreamResponse(mask=mask)
+        yield pb.StreamResponse(report=finished.report)
+
+    async def _conduct(
+        self, live: LiveScan, requests: Requests
+    ) -> AsyncIterator[pb.StreamResponse]:
+        outbox = live.attach()
+        reader = asyncio.create_task(self._read(live, outbox, requests))
+        try:
+            async for response in outbox:
+                yield response
+        finally:
+            live.detach(outbox)
+            reader.cancel()
+
+    async def _read(self, live: LiveScan, outbox: Outbox, requests: Requests) -> None:
+        """Read a caller's messages until it ends the scan or goes away."""
+        try:
+            by = await self._read_slices(live, requests)
+            if by is not None:
+                await live.complete(by)
+        except ScanError as error:
+            outbox.close(error)
+
+    async def _read_slices(self, live: LiveScan, requests: Requests) -> CompletedBy | None:
+        room = asyncio.Semaphore(self._slices_in_flight)
+        in_hand: set[asyncio.Task[None]] = set()
+        try:
+            async for request in requests:
+                match request.WhichOneof("request"):
+                    case "slice":
+                        await room.acquire()
+                        task = asyncio.create_task(live.receive(request.slice))
+                        in_hand.add(task)
+                        task.add_done_callback(lambda _: room.release())
+                        _settle(in_hand)
+                    case "end":
+                        await asyncio.gather(*in_hand)
+                        abandoned = request.end.abandon
+                        return CompletedBy.ABANDONED if abandoned else CompletedBy.END
+                    case _:
+                        raise _unexpected()
+            await asyncio.gather(*in_hand)
+            return None
+        except grpc.aio.AioRpcError:
+            return None
+
+
+def _settle(tasks: set[asyncio.Task[None]]) -> None:
+    """Forget the tasks that are done; raise the first error among them."""
+    for task in [task for task in tasks if task.done()]:
+        tasks.discard(task)
+        task.result()
+
+
+async def _open_request(requests: Requests) -> pb.OpenScan:
+    async for request in requests:
+        if request.HasField("open"):
+            return request.open
+        break
+    raise ScanError(
+        CallStatus.INVALID_ARGUMENT, "OPEN_FIRST", "The first message must be OpenScan."
+    )
+
+
+def _unexpected() -> ScanError:
+    return ScanError(
+        CallStatus.INVALID_ARGUMENT,
+        "UNEXPECTED_MESSAGE",
+        "After OpenScan only Slice and EndScan are expected.",
+    )

@@ -1,0 +1,28 @@
+"""Errors as gRPC statuses with google.rpc.ErrorInfo."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import grpc
+from google.protobuf.any_pb2 import Any
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
+from appliance.live.errors import ScanError
+
+DOMAIN = "breathhold"
+
+
+async def abort(context: grpc.aio.ServicerContext, error: ScanError) -> NoReturn:
+    """End a call with an error's status, its sentence, and its reason as ErrorInfo."""
+    code = grpc.StatusCode[error.status.value]
+    detail = Any()
+    detail.Pack(
+        error_details_pb2.ErrorInfo(
+            reason=error.reason, domain=DOMAIN, metadata=dict(error.metadata)
+        )
+    )
+    status = status_pb2.Status(code=code.value[0], message=error.message, details=[detail])
+    await context.abort_with_status(rpc_status.to_status(status))
+    raise AssertionError("abort_with_status returned")

@@ -1,0 +1,84 @@
+"""TriageService: every scan of every console, worst first."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+
+from appliance.live.board import Board
+from appliance.live.errors import CallStatus, ScanError
+from appliance.live.scans import scan_id_of
+from appliance.serve.status import abort
+from appliance.storage.results import ResultsStore
+from breathhold.v1 import triage_pb2 as pb
+from breathhold.v1 import triage_pb2_grpc, types_pb2
+
+_PAGE_SIZE = 100
+_MOST = 1000
+
+
+class TriageService(triage_pb2_grpc.TriageServiceServicer):
+    """The board, and what is known of finished scans."""
+
+    def __init__(self, board: Board, results: ResultsStore) -> None:
+        self._board, self._results = board, results
+
+    async def Watch(  # noqa: N802
+        self, request: pb.WatchRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.WatchResponse]:
+        async for change in self._board.watch():
+            yield change
+
+    async def ListScans(  # noqa: N802
+        self, request: pb.ListScansRequest, context: grpc.aio.ServicerContext
+    ) -> pb.ListScansResponse:
+        try:
+            start = _page_start(request.page_token)
+        except ScanError as error:
+            await abort(context, error)
+        size = min(request.page_size or _PAGE_SIZE, _MOST)
+        scans = self._board.summaries()
+        more = start + size < len(scans)
+        return pb.ListScansResponse(
+            scans=scans[start : start + size],
+            next_page_token=str(start + size) if more else "",
+        )
+
+    async def GetReport(  # noqa: N802
+        self, request: pb.GetReportRequest, context: grpc.aio.ServicerContext
+    ) -> pb.GetReportResponse:
+        try:
+            return pb.GetReportResponse(report=await self._report(request))
+        except ScanError as error:
+            await abort(context, error)
+
+    async def GetMasks(  # noqa: N802
+        self, request: pb.GetMasksRequest, context: grpc.aio.ServicerContext
+    ) -> AsyncIterator[pb.GetMasksResponse]:
+        try:
+            report = await self._report(request)
+        except ScanError as error:
+            await abort(context, error)
+        kind = request.kind or types_pb2.MASK_KIND_LESION
+        for mask in await self._results.run(self._results.masks, report.scan_id, kind):
+            yield pb.GetMasksResponse(mask=mask)
+
+    async def _report(self, request: pb.GetReportRequest | pb.GetMasksRequest) -> types_pb2.Report:
+        scan_id = request.scan_id or scan_id_of(request.series_instance_uid)
+        report = await self._results.run(self._results.report, scan_id)
+        if report is not None:
+            return report
+        if any(line.scan_id == scan_id for line in self._board.summaries()):
+            raise ScanError(
+                CallStatus.FAILED_PRECONDITION, "NOT_REPORTED", "The scan has no report yet."
+            )
+        raise ScanError(CallStatus.NOT_FOUND, "UNKNOWN_SCAN", "There is no such scan.")
+
+
+def _page_start(token: str) -> int:
+    if token and not token.isdecimal():
+        raise ScanError(
+            CallStatus.INVALID_ARGUMENT, "BAD_PAGE_TOKEN", "That page token was not given out here."
+        )
+    return int(token or 0)
