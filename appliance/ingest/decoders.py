@@ -1,0 +1,181 @@
+"""The decoders: one compressed frame to unsigned 16-bit words.
+
+Which library decodes what is fixed here, so that a slice decodes to the same
+values on every machine: JPEG (lossless and 12 bit) by GDCM, JPEG-LS by CharLS
+(pyjpegls), JPEG 2000 and HTJ2K by OpenJPEG, RLE by pylibjpeg-rle. They are
+called below pydicom's own plug-in layer, which would choose by what is
+installed and warn through a filter that threads share. None of them releases
+the interpreter lock while it decodes.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import _openjpeg  # type: ignore[import-not-found]
+import gdcm
+import jpeg_ls  # type: ignore[import-untyped]
+import numpy as np
+import numpy.typing as npt
+from rle.rle import decode_frame as decode_rle_frame  # type: ignore[import-not-found]
+
+from appliance.ingest.codestream import (
+    FrameHeader,
+    check_complete,
+    read_jpeg_2000_header,
+    read_jpeg_header,
+)
+from appliance.ingest.errors import SliceRefusedError, refuse
+from appliance.ingest.syntaxes import Codec
+from appliance.scan.verdicts import RefusalReason
+
+gdcm.Trace.DebugOff()
+gdcm.Trace.WarningOff()
+gdcm.Trace.ErrorOff()
+
+Words = npt.NDArray[np.uint16]
+_EXTENDED = 0xC1
+_LOSSLESS = 0xC3
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedFrame:
+    """One frame as 16-bit words and what its codestream said of them.
+
+    Parameters
+    ----------
+    words
+        uint16, shape (rows, columns); signed values as two's complement.
+    precision
+        Bits of a sample in the codestream, None for RLE.
+    signed
+        Whether the codestream calls its samples signed; None where it cannot.
+    """
+
+    words: Words
+    precision: int | None = None
+    signed: bool | None = None
+
+
+def decode_frame(codec: Codec, frame: bytes, rows: int, columns: int) -> DecodedFrame:
+    """Decode one frame of one 16-bit grey image.
+
+    Parameters
+    ----------
+    codec
+        Any but NATIVE.
+    frame
+        The whole codestream, fragments joined.
+    rows, columns
+        As the DICOM header says; the codestream must agree.
+
+    Raises
+    ------
+    SliceRefusedError
+        UNDECODABLE or TRUNCATED.
+    """
+    try:
+        return _DECODERS[codec](frame, rows, columns)
+    except (RuntimeError, ValueError, TypeError) as error:
+        raise _undecodable(codec) from error
+
+
+def _decode_rle(frame: bytes, rows: int, columns: int) -> DecodedFrame:
+    decoded = decode_rle_frame(frame, rows * columns, 16, "<")
+    return DecodedFrame(_as_words(decoded, rows, columns, Codec.RLE))
+
+
+def _decode_jpeg(frame: bytes, rows: int, columns: int) -> DecodedFrame:
+    header = read_jpeg_header(frame)
+    _check_claim(header, rows, columns, Codec.JPEG)
+    check_complete(frame)
+    decoded = _gdcm_image(frame, header).GetBuffer()
+    if decoded is None:
+        raise _undecodable(Codec.JPEG)
+    words = _as_words(decoded.encode("utf-8", "surrogateescape"), rows, columns, Codec.JPEG)
+    return DecodedFrame(words, header.precision)
+
+
+def _gdcm_image(frame: bytes, header: FrameHeader) -> gdcm.Image:
+    """The frame as GDCM wants it: an image whose pixel data are still compressed."""
+    if header.process not in (_EXTENDED, _LOSSLESS):
+        raise _undecodable(Codec.JPEG)
+    fragment = gdcm.Fragment()
+    fragment.SetByteStringValue(frame)
+    fragments = gdcm.SequenceOfFragments.New()
+    fragments.AddFragment(fragment)
+    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
+    element.SetValue(fragments.__ref__())
+    image = gdcm.Image()
+    image.SetNumberOfDimensions(2)
+    image.SetDimensions((header.columns, header.rows, 1))
+    image.SetDataElement(element)
+    grey = gdcm.PhotometricInterpretation.MONOCHROME2
+    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
+    image.SetTransferSyntax(gdcm.TransferSyntax(_gdcm_syntax(header)))
+    # GDCM picks its JPEG library by the allocated bits: 12 for the DCT, 16 for lossless.
+    allocated = 12 if header.process == _EXTENDED else 16
+    bits = header.precision
+    image.SetPixelFormat(gdcm.PixelFormat(1, allocated, bits, bits - 1, 0))
+    return image
+
+
+def _gdcm_syntax(header: FrameHeader) -> int:
+    if header.process == _EXTENDED:
+        return int(gdcm.TransferSyntax.JPEGExtendedProcess2_4)
+    return int(gdcm.TransferSyntax.JPEGLosslessProcess14)
+
+
+def _decode_jpeg_ls(frame: bytes, rows: int, columns: int) -> DecodedFrame:
+    header = read_jpeg_header(frame)
+    _check_claim(header, rows, columns, Codec.JPEG_LS)
+    check_complete(frame)
+    decoded, _ = jpeg_ls.decode_pixel_data(frame)
+    return DecodedFrame(_as_words(decoded, rows, columns, Codec.JPEG_LS), header.precision)
+
+
+def _decode_jpeg_2000(frame: bytes, rows: int, columns: int) -> DecodedFrame:
+    header = read_jpeg_2000_header(frame)
+    _check_claim(header, rows, columns, Codec.JPEG_2000)
+    check_complete(frame)
+    status, decoded = _openjpeg.decode(io.BytesIO(frame), 0, as_array=False)
+    if status != 0:
+        raise _undecodable(Codec.JPEG_2000)
+    words = _as_words(decoded, rows, columns, Codec.JPEG_2000)
+    return DecodedFrame(words, header.precision, header.signed)
+
+
+def _check_claim(header: FrameHeader, rows: int, columns: int, codec: Codec) -> None:
+    """Refuse a codestream that claims another image than the DICOM header does."""
+    one_component = header.components == 1 and 8 < header.precision <= 16
+    if (header.rows, header.columns) != (rows, columns) or not one_component:
+        raise refuse(
+            RefusalReason.UNDECODABLE,
+            f"The {codec.value} data hold another image than the header describes.",
+            rows=header.rows,
+            columns=header.columns,
+            bits=header.precision,
+            components=header.components,
+        )
+
+
+def _as_words(decoded: bytes | bytearray, rows: int, columns: int, codec: Codec) -> Words:
+    if len(decoded) != rows * columns * 2:
+        raise _undecodable(codec)
+    return np.frombuffer(decoded, "<u2").reshape(rows, columns)
+
+
+def _undecodable(codec: Codec) -> SliceRefusedError:
+    return refuse(
+        RefusalReason.UNDECODABLE, f"The {codec.value} pixel data are damaged.", codec=codec.value
+    )
+
+
+_DECODERS: dict[Codec, Callable[[bytes, int, int], DecodedFrame]] = {
+    Codec.RLE: _decode_rle,
+    Codec.JPEG: _decode_jpeg,
+    Codec.JPEG_LS: _decode_jpeg_ls,
+    Codec.JPEG_2000: _decode_jpeg_2000,
+}

@@ -1,0 +1,227 @@
+"""The header of a slice by name: text, numbers, UIDs.
+
+Values are read by what a tag must hold (PS3.6), not by the VR written in the
+file, which may be UN or absent. A value that is not what it must be is told
+apart from one that is absent: :class:`MalformedValueError`.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+import struct
+
+from appliance.ingest.elements import PixelData
+from appliance.ingest.limits import IngestLimits
+from appliance.ingest.part10 import Part10
+from appliance.ingest.syntaxes import TransferSyntax
+
+_DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+#: What a UID may be at worst: anonymisers write hexadecimal hashes into UIDs.
+_SAFE_UID = re.compile(r"[0-9A-Za-z._-]{0,64}")
+_INTEGER_FORMATS = {2: "H", 4: "L"}
+
+
+class Tag(enum.IntEnum):
+    """The tags ingest reads, by their keyword in PS3.6."""
+
+    IMAGE_TYPE = 0x00080008
+    SOP_CLASS_UID = 0x00080016
+    SOP_INSTANCE_UID = 0x00080018
+    MODALITY = 0x00080060
+    MANUFACTURER = 0x00080070
+    CONTRAST_BOLUS_AGENT = 0x00180010
+    SLICE_THICKNESS = 0x00180050
+    GANTRY_DETECTOR_TILT = 0x00181120
+    CONVOLUTION_KERNEL = 0x00181210
+    PATIENT_POSITION = 0x00185100
+    STUDY_INSTANCE_UID = 0x0020000D
+    SERIES_INSTANCE_UID = 0x0020000E
+    INSTANCE_NUMBER = 0x00200013
+    IMAGE_POSITION = 0x00200032
+    IMAGE_ORIENTATION = 0x00200037
+    FRAME_OF_REFERENCE_UID = 0x00200052
+    SAMPLES_PER_PIXEL = 0x00280002
+    PHOTOMETRIC_INTERPRETATION = 0x00280004
+    NUMBER_OF_FRAMES = 0x00280008
+    ROWS = 0x00280010
+    COLUMNS = 0x00280011
+    PIXEL_SPACING = 0x00280030
+    BITS_ALLOCATED = 0x00280100
+    BITS_STORED = 0x00280101
+    HIGH_BIT = 0x00280102
+    PIXEL_REPRESENTATION = 0x00280103
+    PIXEL_PADDING_VALUE = 0x00280120
+    PIXEL_PADDING_RANGE_LIMIT = 0x00280121
+    RESCALE_INTERCEPT = 0x00281052
+    RESCALE_SLOPE = 0x00281053
+    RESCALE_TYPE = 0x00281054
+    LOSSY_IMAGE_COMPRESSION = 0x00282110
+    MODALITY_LUT_SEQUENCE = 0x00283000
+    PER_FRAME_FUNCTIONAL_GROUPS = 0x52009230
+
+
+UID_TAGS = (
+    Tag.SOP_CLASS_UID,
+    Tag.SOP_INSTANCE_UID,
+    Tag.STUDY_INSTANCE_UID,
+    Tag.SERIES_INSTANCE_UID,
+    Tag.FRAME_OF_REFERENCE_UID,
+)
+
+
+class MalformedValueError(ValueError):
+    """A header value is there but is not what its tag must hold."""
+
+    def __init__(self, tag: Tag) -> None:
+        super().__init__(f"{tag.name} is malformed")
+        self.tag = tag
+
+
+class Header:
+    """Typed access to the elements of one slice.
+
+    Parameters
+    ----------
+    part10
+        The opened file.
+    limits
+        Bounds the size of a value that is read.
+    """
+
+    def __init__(self, part10: Part10, limits: IngestLimits) -> None:
+        self._part10 = part10
+        self._elements = part10.elements
+        self._max_value_bytes = limits.max_value_bytes
+
+    @property
+    def syntax(self) -> TransferSyntax:
+        return self._part10.syntax
+
+    @property
+    def big_endian(self) -> bool:
+        return self._elements.big_endian
+
+    @property
+    def pixels(self) -> PixelData | None:
+        return self._elements.pixels
+
+    @property
+    def defects(self) -> frozenset[str]:
+        """What is malformed in the file but could be stepped over, in words."""
+        return frozenset(self._elements.defects)
+
+    @property
+    def sop_class_uid(self) -> str:
+        return self.text(Tag.SOP_CLASS_UID) or self._part10.sop_class_uid
+
+    @property
+    def sop_instance_uid(self) -> str:
+        """From the data set, else from the file meta.
+
+        Raises
+        ------
+        MalformedValueError
+            As :meth:`uid`.
+        """
+        found = self.uid(Tag.SOP_INSTANCE_UID) or self._part10.sop_instance_uid
+        if not _SAFE_UID.fullmatch(found):
+            raise MalformedValueError(Tag.SOP_INSTANCE_UID)
+        return found
+
+    def uid(self, tag: Tag) -> str:
+        """A UID that may be malformed but is short and safe to pass on; empty when absent.
+
+        Raises
+        ------
+        MalformedValueError
+            When it is anything else.
+        """
+        text = self.text(tag)
+        if not _SAFE_UID.fullmatch(text):
+            raise MalformedValueError(tag)
+        return text
+
+    def has_sequence(self, tag: Tag) -> bool:
+        return tag in self._elements.sequences
+
+    def texts(self, tag: Tag) -> tuple[str, ...]:
+        """The values of a text element, stripped; empty when absent, empty or oversized."""
+        raw = self._elements.values.get(tag, memoryview(b""))
+        if len(raw) > self._max_value_bytes:
+            return ()
+        text = bytes(raw).decode("latin-1").strip("\0 ")
+        return tuple(value.strip("\0 ") for value in text.split("\\")) if text else ()
+
+    def text(self, tag: Tag) -> str:
+        """The first value of a text element, empty when there is none."""
+        return next(iter(self.texts(tag)), "")
+
+    def decimals(self, tag: Tag) -> tuple[float, ...]:
+        """Values of a decimal string element (PS3.5 table 6.2-1, DS), finite.
+
+        Raises
+        ------
+        MalformedValueError
+            When a value is not a finite number.
+        """
+        return tuple(_decimal(text, tag) for text in self.texts(tag))
+
+    def decimal(self, tag: Tag) -> float | None:
+        """The first value of a decimal string element, None when absent."""
+        return next(iter(self.decimals(tag)), None)
+
+    def is_decimal(self, tag: Tag) -> bool:
+        """True when the element is absent, empty or holds numbers only."""
+        return all(_DECIMAL.fullmatch(text) for text in self.texts(tag))
+
+    def integer(self, tag: Tag) -> int | None:
+        """Value of a US or UL element, None when absent or empty.
+
+        Raises
+        ------
+        MalformedValueError
+            When it is not one binary integer.
+        """
+        raw = self._elements.values.get(tag, memoryview(b""))
+        if len(raw) == 0:
+            return None
+        if len(raw) not in _INTEGER_FORMATS:
+            raise MalformedValueError(tag)
+        order = ">" if self.big_endian else "<"
+        return int(struct.unpack(order + _INTEGER_FORMATS[len(raw)], raw)[0])
+
+    def stored_value(self, tag: Tag) -> int | None:
+        """Value of an element in the type of the pixels (US or SS), None when absent.
+
+        Raises
+        ------
+        MalformedValueError
+            When it is not one 16-bit integer.
+        """
+        value = self.integer(tag)
+        if value is None or self.integer(Tag.PIXEL_REPRESENTATION) != 1:
+            return value
+        if value > 0xFFFF:
+            raise MalformedValueError(tag)
+        return value - 0x10000 if value > 0x7FFF else value
+
+    def malformed_uids(self) -> list[Tag]:
+        """Tags of UIDs that break PS3.5 section 9.1, absent ones not among them."""
+        return [tag for tag in UID_TAGS if not is_uid(self.text(tag) or "1")]
+
+
+def is_uid(text: str) -> bool:
+    """True for a well-formed DICOM UID (PS3.5 section 9.1)."""
+    return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+def _decimal(text: str, tag: Tag) -> float:
+    if not _DECIMAL.fullmatch(text):
+        raise MalformedValueError(tag)
+    number = float(text)
+    if not math.isfinite(number):
+        raise MalformedValueError(tag)
+    return number
