@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-_SHARED = Path(
-    os.environ.get("BREATHHOLD_SHARED", Path(__file__).resolve().parents[2] / "shared")
-)
+_SHARED = Path(os.environ.get("BREATHHOLD_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,9 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         self._models = [_model(engine) for engine in engines]
 
     async def ListModels(  # noqa: N802
-        self, request: pb.ListModelsRequest, context: grpc.aio.ServicerContext
+        self,
+        request: pb.ListModelsRequest,
+        context: grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse],
     ) -> pb.ListModelsResponse:
         return pb.ListModelsResponse(models=self._models)
 

@@ -18,6 +18,7 @@ from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import scan_pb2_grpc
 
 Requests = AsyncIterator[pb.StreamRequest]
+Context = grpc.aio.ServicerContext[pb.StreamRequest, pb.StreamResponse]
 
 
 class ScanService(scan_pb2_grpc.ScanServiceServicer):
@@ -38,7 +39,7 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
         self._slices_in_flight = slices_in_flight
 
     async def Stream(  # noqa: N802
-        self, requests: Requests, context: grpc.aio.ServicerContext
+        self, requests: Requests, context: Context
     ) -> AsyncIterator[pb.StreamResponse]:
         try:
             request = await _open_request(requests)

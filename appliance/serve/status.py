@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import grpc
 from google.protobuf.any_pb2 import Any
@@ -12,9 +12,13 @@ from grpc_status import rpc_status
 from appliance.live.errors import ScanError
 
 DOMAIN = "breathhold"
+_Request = TypeVar("_Request")
+_Response = TypeVar("_Response")
 
 
-async def abort(context: grpc.aio.ServicerContext, error: ScanError) -> NoReturn:
+async def abort(
+    context: grpc.aio.ServicerContext[_Request, _Response], error: ScanError
+) -> NoReturn:
     """End a call with an error's status, its sentence, and its reason as ErrorInfo."""
     code = grpc.StatusCode[error.status.value]
     detail = Any()

@@ -25,13 +25,17 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
         self._board, self._results = board, results
 
     async def Watch(  # noqa: N802
-        self, request: pb.WatchRequest, context: grpc.aio.ServicerContext
+        self,
+        request: pb.WatchRequest,
+        context: grpc.aio.ServicerContext[pb.WatchRequest, pb.WatchResponse],
     ) -> AsyncIterator[pb.WatchResponse]:
         async for change in self._board.watch():
             yield change
 
     async def ListScans(  # noqa: N802
-        self, request: pb.ListScansRequest, context: grpc.aio.ServicerContext
+        self,
+        request: pb.ListScansRequest,
+        context: grpc.aio.ServicerContext[pb.ListScansRequest, pb.ListScansResponse],
     ) -> pb.ListScansResponse:
         try:
             start = _page_start(request.page_token)
@@ -46,7 +50,9 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
         )
 
     async def GetReport(  # noqa: N802
-        self, request: pb.GetReportRequest, context: grpc.aio.ServicerContext
+        self,
+        request: pb.GetReportRequest,
+        context: grpc.aio.ServicerContext[pb.GetReportRequest, pb.GetReportResponse],
     ) -> pb.GetReportResponse:
         try:
             return pb.GetReportResponse(report=await self._report(request))
@@ -54,7 +60,9 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
             await abort(context, error)
 
     async def GetMasks(  # noqa: N802
-        self, request: pb.GetMasksRequest, context: grpc.aio.ServicerContext
+        self,
+        request: pb.GetMasksRequest,
+        context: grpc.aio.ServicerContext[pb.GetMasksRequest, pb.GetMasksResponse],
     ) -> AsyncIterator[pb.GetMasksResponse]:
         try:
             report = await self._report(request)
