@@ -1,0 +1,71 @@
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from appliance.storage.database import MIGRATIONS, connect, migrate, transaction
+from appliance.storage.errors import ResultsVersionError
+from appliance.storage.results import ResultsStore
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(connect(str(tmp_path / "db"), 0.1)) as connection:
+        yield connection
+
+
+def version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def test_a_change_is_durable_before_it_returns(connection: sqlite3.Connection) -> None:
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
+    assert connection.execute("PRAGMA foreign_keys").fetchone() == (1,)
+    assert connection.execute("PRAGMA busy_timeout").fetchone() == (100,)
+
+
+@pytest.mark.parametrize("older", range(len(MIGRATIONS)))
+def test_every_older_database_is_brought_to_the_newest(tmp_path: Path, older: int) -> None:
+    with closing(connect(str(tmp_path / "db"), 0.1)) as connection:
+        migrate(connection, MIGRATIONS[:older])
+    with ResultsStore(tmp_path / "db") as store:
+        assert store.unfinished() == []
+    with closing(connect(str(tmp_path / "db"), 0.1)) as connection:
+        assert version(connection) == len(MIGRATIONS)
+
+
+def test_a_migration_keeps_what_is_there(connection: sqlite3.Connection) -> None:
+    first = ("CREATE TABLE t (a INTEGER)", "INSERT INTO t VALUES (7)")
+    second = ("ALTER TABLE t ADD COLUMN b INTEGER", "UPDATE t SET b = a + 1")
+    migrate(connection, [first])
+    migrate(connection, [first, second])
+    migrate(connection, [first, second])
+    assert version(connection) == 2
+    assert connection.execute("SELECT a, b FROM t").fetchall() == [(7, 8)]
+
+
+def test_a_migration_that_fails_changes_nothing(connection: sqlite3.Connection) -> None:
+    steps = [("CREATE TABLE t (a INTEGER)",), ("CREATE TABLE u (a INTEGER)", "nonsense")]
+    with pytest.raises(sqlite3.OperationalError):
+        migrate(connection, steps)
+    assert version(connection) == 0
+    assert connection.execute("SELECT name FROM sqlite_schema").fetchall() == []
+
+
+def test_a_newer_database_is_refused_with_a_sentence(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    with pytest.raises(ResultsVersionError, match="newer Breathhold"):
+        migrate(connection)
+    assert version(connection) == len(MIGRATIONS) + 1
+    assert not connection.in_transaction
+
+
+def test_a_transaction_is_undone_by_an_exception(connection: sqlite3.Connection) -> None:
+    connection.execute("CREATE TABLE t (a INTEGER)")
+    values = iter([(1,), (2,), ("too", "many")])
+    with pytest.raises(sqlite3.ProgrammingError), transaction(connection):
+        connection.executemany("INSERT INTO t VALUES (?)", values)
+    assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
