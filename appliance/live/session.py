@@ -400,7 +400,7 @@ class LiveScan:
     def _end_with(self, report: types_pb2.Report) -> None:
         self.report, self.state = report, report.state
         metrics = self._services.metrics
-        metrics.scans_reported.labels(report.completed_by).inc()
+        metrics.scans_reported.labels(wire.signal_name(report.completed_by)).inc()
         metrics.last_slice_to_report_seconds.observe(report.timing.last_slice_to_report_s)
         if self.outbox:
             self.outbox.score_changed()

@@ -110,3 +110,8 @@ def report_message(
 
 def section_message(section: Section) -> pb.Section.ValueType:
     return _SECTION[section]
+
+
+def signal_name(completed_by: pb.CompletedBy.ValueType) -> str:
+    """The completion signal as a word: "end", "count", "quiet" or "abandoned"."""
+    return pb.CompletedBy.Name(completed_by).removeprefix("COMPLETED_BY_").lower()

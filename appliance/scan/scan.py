@@ -36,7 +36,6 @@ from appliance.scan.slice import SliceHeader
 from appliance.scan.stack import Section, Stack, section_of
 from appliance.scan.verdicts import Refusal, RefusalReason
 
-
 _TOO_LATE = Refusal(
     RefusalReason.SCAN_FINISHED, "The scan was declared complete before this slice came."
 )

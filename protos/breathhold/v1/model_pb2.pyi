@@ -3,107 +3,96 @@
 isort:skip_file
 """
 
-from breathhold.v1 import types_pb2 as _types_pb2
-from collections import abc as _abc
-from google.protobuf import descriptor as _descriptor
-from google.protobuf import message as _message
-from google.protobuf.internal import containers as _containers
-import builtins as _builtins
+import breathhold.v1.types_pb2
+import builtins
+import collections.abc
+import google.protobuf.descriptor
+import google.protobuf.internal.containers
+import google.protobuf.message
 import sys
-import typing as _typing
+import typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    import typing_extensions
 
-DESCRIPTOR: _descriptor.FileDescriptor
+DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
-@_typing.final
-class ListModelsRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class ListModelsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     def __init__(
         self,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListModelsRequest: _TypeAlias = ListModelsRequest  # noqa: Y015
+Global___ListModelsRequest: typing_extensions.TypeAlias = ListModelsRequest
 
-@_typing.final
-class ListModelsResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class ListModelsResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    MODELS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def models(self) -> _containers.RepeatedCompositeFieldContainer[Global___Model]: ...
+    MODELS_FIELD_NUMBER: builtins.int
+    @property
+    def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Model]: ...
     def __init__(
         self,
         *,
-        models: _abc.Iterable[Global___Model] | None = ...,
+        models: collections.abc.Iterable[Global___Model] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["models", b"models"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["models", b"models"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListModelsResponse: _TypeAlias = ListModelsResponse  # noqa: Y015
+Global___ListModelsResponse: typing_extensions.TypeAlias = ListModelsResponse
 
-@_typing.final
-class Model(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class Model(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    @_typing.final
-    class AccuracyEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
+    @typing.final
+    class AccuracyEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.float
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.float
         def __init__(
             self,
             *,
-            key: _builtins.str = ...,
-            value: _builtins.float = ...,
+            key: builtins.str = ...,
+            value: builtins.float = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    REFERENCE_FIELD_NUMBER: _builtins.int
-    ROLE_FIELD_NUMBER: _builtins.int
-    SECTIONS_FIELD_NUMBER: _builtins.int
-    RUNTIME_FIELD_NUMBER: _builtins.int
-    DEVICE_FIELD_NUMBER: _builtins.int
-    WARM_FIELD_NUMBER: _builtins.int
-    CALIBRATION_FIELD_NUMBER: _builtins.int
-    ACCURACY_FIELD_NUMBER: _builtins.int
-    role: _builtins.str
+    REFERENCE_FIELD_NUMBER: builtins.int
+    ROLE_FIELD_NUMBER: builtins.int
+    SECTIONS_FIELD_NUMBER: builtins.int
+    RUNTIME_FIELD_NUMBER: builtins.int
+    DEVICE_FIELD_NUMBER: builtins.int
+    WARM_FIELD_NUMBER: builtins.int
+    CALIBRATION_FIELD_NUMBER: builtins.int
+    ACCURACY_FIELD_NUMBER: builtins.int
+    role: builtins.str
     """"lung" or "lesion" """
-    runtime: _builtins.str
+    runtime: builtins.str
     """"openvino", ..."""
-    device: _builtins.str
+    device: builtins.str
     """what it runs on, in words"""
-    warm: _builtins.bool
+    warm: builtins.bool
     """has answered a checked warm-up"""
-    calibration: _builtins.str
+    calibration: builtins.str
     """how it was calibrated; empty for fp32"""
-    @_builtins.property
-    def reference(self) -> _types_pb2.ModelReference: ...
-    @_builtins.property
-    def sections(self) -> _containers.RepeatedScalarFieldContainer[_types_pb2.Section.ValueType]:
+    @property
+    def reference(self) -> breathhold.v1.types_pb2.ModelReference: ...
+    @property
+    def sections(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[breathhold.v1.types_pb2.Section.ValueType]:
         """the sections it serves"""
 
-    @_builtins.property
-    def accuracy(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+    @property
+    def accuracy(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.float]:
         """Accuracy on patients the model was not trained on, by name (e.g.
         "dice_mean"), from the model card.
         """
@@ -111,19 +100,18 @@ class Model(_message.Message):
     def __init__(
         self,
         *,
-        reference: _types_pb2.ModelReference | None = ...,
-        role: _builtins.str = ...,
-        sections: _abc.Iterable[_types_pb2.Section.ValueType] | None = ...,
-        runtime: _builtins.str = ...,
-        device: _builtins.str = ...,
-        warm: _builtins.bool = ...,
-        calibration: _builtins.str = ...,
-        accuracy: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        reference: breathhold.v1.types_pb2.ModelReference | None = ...,
+        role: builtins.str = ...,
+        sections: collections.abc.Iterable[breathhold.v1.types_pb2.Section.ValueType] | None = ...,
+        runtime: builtins.str = ...,
+        device: builtins.str = ...,
+        warm: builtins.bool = ...,
+        calibration: builtins.str = ...,
+        accuracy: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["reference", b"reference"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accuracy", b"accuracy", "calibration", b"calibration", "device", b"device", "reference", b"reference", "role", b"role", "runtime", b"runtime", "sections", b"sections", "warm", b"warm"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["reference", b"reference"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["accuracy", b"accuracy", "calibration", b"calibration", "device", b"device", "reference", b"reference", "role", b"role", "runtime", b"runtime", "sections", b"sections", "warm", b"warm"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Model: _TypeAlias = Model  # noqa: Y015
+Global___Model: typing_extensions.TypeAlias = Model

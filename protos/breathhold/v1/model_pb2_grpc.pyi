@@ -3,24 +3,18 @@
 isort:skip_file
 """
 
-from breathhold.v1 import model_pb2 as _model_pb2
-from collections import abc as _abc
-from grpc import aio as _aio
-import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
+import abc
+import breathhold.v1.model_pb2
+import collections.abc
+import grpc
+import grpc.aio
+import typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
+_T = typing.TypeVar("_T")
 
-_T = _typing.TypeVar("_T")
+class _MaybeAsyncIterator(collections.abc.AsyncIterator[_T], collections.abc.Iterator[_T], metaclass=abc.ABCMeta): ...
 
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
+class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
 GRPC_GENERATED_VERSION: str
@@ -29,27 +23,27 @@ GRPC_VERSION: str
 class ModelServiceStub:
     """Which models serve, and how well they were measured."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> ModelServiceAsyncStub: ...
-    ListModels: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]
+    @typing.overload
+    def __new__(cls, channel: grpc.Channel) -> ModelServiceStub: ...
+    @typing.overload
+    def __new__(cls, channel: grpc.aio.Channel) -> ModelServiceAsyncStub: ...
+    ListModels: grpc.UnaryUnaryMultiCallable[breathhold.v1.model_pb2.ListModelsRequest, breathhold.v1.model_pb2.ListModelsResponse]
 
-@_typing.type_check_only
+@typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
     """Which models serve, and how well they were measured."""
 
-    def __init__(self, channel: _aio.Channel) -> None: ...
-    ListModels: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]  # type: ignore[assignment]
+    def __init__(self, channel: grpc.aio.Channel) -> None: ...
+    ListModels: grpc.aio.UnaryUnaryMultiCallable[breathhold.v1.model_pb2.ListModelsRequest, breathhold.v1.model_pb2.ListModelsResponse]  # type: ignore[assignment]
 
-class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
+class ModelServiceServicer(metaclass=abc.ABCMeta):
     """Which models serve, and how well they were measured."""
 
-    @_abc_1.abstractmethod
+    @abc.abstractmethod
     def ListModels(
         self,
-        request: _model_pb2.ListModelsRequest,
+        request: breathhold.v1.model_pb2.ListModelsRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_model_pb2.ListModelsResponse, _abc.Awaitable[_model_pb2.ListModelsResponse]]: ...
+    ) -> typing.Union[breathhold.v1.model_pb2.ListModelsResponse, collections.abc.Awaitable[breathhold.v1.model_pb2.ListModelsResponse]]: ...
 
-def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

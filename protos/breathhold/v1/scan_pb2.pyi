@@ -3,34 +3,34 @@
 isort:skip_file
 """
 
-from breathhold.v1 import types_pb2 as _types_pb2
-from collections import abc as _abc
-from google.protobuf import descriptor as _descriptor
-from google.protobuf import message as _message
-from google.protobuf.internal import containers as _containers
-import builtins as _builtins
+import breathhold.v1.types_pb2
+import builtins
+import collections.abc
+import google.protobuf.descriptor
+import google.protobuf.internal.containers
+import google.protobuf.message
 import sys
-import typing as _typing
+import typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    import typing_extensions
 
-DESCRIPTOR: _descriptor.FileDescriptor
+DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
-@_typing.final
-class StreamRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class StreamRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    OPEN_FIELD_NUMBER: _builtins.int
-    SLICE_FIELD_NUMBER: _builtins.int
-    END_FIELD_NUMBER: _builtins.int
-    @_builtins.property
+    OPEN_FIELD_NUMBER: builtins.int
+    SLICE_FIELD_NUMBER: builtins.int
+    END_FIELD_NUMBER: builtins.int
+    @property
     def open(self) -> Global___OpenScan: ...
-    @_builtins.property
+    @property
     def slice(self) -> Global___Slice: ...
-    @_builtins.property
+    @property
     def end(self) -> Global___EndScan: ...
     def __init__(
         self,
@@ -39,198 +39,192 @@ class StreamRequest(_message.Message):
         slice: Global___Slice | None = ...,
         end: Global___EndScan | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "open", b"open", "request", b"request", "slice", b"slice"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "open", b"open", "request", b"request", "slice", b"slice"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["end", b"end", "open", b"open", "request", b"request", "slice", b"slice"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["end", b"end", "open", b"open", "request", b"request", "slice", b"slice"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["open", "slice", "end"]  # noqa: Y015
-    _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    _WhichOneofReturnType_request: typing_extensions.TypeAlias = typing.Literal["open", "slice", "end"]
+    _WhichOneofArgType_request: typing_extensions.TypeAlias = typing.Literal["request", b"request"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
 
-Global___StreamRequest: _TypeAlias = StreamRequest  # noqa: Y015
+Global___StreamRequest: typing_extensions.TypeAlias = StreamRequest
 
-@_typing.final
-class OpenScan(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class OpenScan(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    STUDY_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    STATION_FIELD_NUMBER: _builtins.int
-    PRIORITY_FIELD_NUMBER: _builtins.int
-    EXPECTED_SLICES_FIELD_NUMBER: _builtins.int
-    SECTION_FIELD_NUMBER: _builtins.int
-    SEND_MASKS_FIELD_NUMBER: _builtins.int
-    study_instance_uid: _builtins.str
-    series_instance_uid: _builtins.str
+    STUDY_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    STATION_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    EXPECTED_SLICES_FIELD_NUMBER: builtins.int
+    SECTION_FIELD_NUMBER: builtins.int
+    SEND_MASKS_FIELD_NUMBER: builtins.int
+    study_instance_uid: builtins.str
+    series_instance_uid: builtins.str
     """required"""
-    station: _builtins.str
+    station: builtins.str
     """who is calling, e.g. the station name or AE title"""
-    priority: _types_pb2.Priority.ValueType
-    expected_slices: _builtins.int
+    priority: breathhold.v1.types_pb2.Priority.ValueType
+    expected_slices: builtins.int
     """How many slices will come. When given, the scan is complete as soon as
     that many slices were accepted, without waiting for EndScan.
     """
-    section: _types_pb2.Section.ValueType
+    section: breathhold.v1.types_pb2.Section.ValueType
     """a hint; the final class comes from the geometry"""
-    send_masks: _builtins.bool
+    send_masks: builtins.bool
     """stream lesion masks back"""
     def __init__(
         self,
         *,
-        study_instance_uid: _builtins.str = ...,
-        series_instance_uid: _builtins.str = ...,
-        station: _builtins.str = ...,
-        priority: _types_pb2.Priority.ValueType = ...,
-        expected_slices: _builtins.int | None = ...,
-        section: _types_pb2.Section.ValueType = ...,
-        send_masks: _builtins.bool = ...,
+        study_instance_uid: builtins.str = ...,
+        series_instance_uid: builtins.str = ...,
+        station: builtins.str = ...,
+        priority: breathhold.v1.types_pb2.Priority.ValueType = ...,
+        expected_slices: builtins.int | None = ...,
+        section: breathhold.v1.types_pb2.Section.ValueType = ...,
+        send_masks: builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_slices", b"_expected_slices", "expected_slices", b"expected_slices"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_slices", b"_expected_slices", "expected_slices", b"expected_slices", "priority", b"priority", "section", b"section", "send_masks", b"send_masks", "series_instance_uid", b"series_instance_uid", "station", b"station", "study_instance_uid", b"study_instance_uid"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_expected_slices", b"_expected_slices", "expected_slices", b"expected_slices"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_expected_slices", b"_expected_slices", "expected_slices", b"expected_slices", "priority", b"priority", "section", b"section", "send_masks", b"send_masks", "series_instance_uid", b"series_instance_uid", "station", b"station", "study_instance_uid", b"study_instance_uid"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__expected_slices: _TypeAlias = _typing.Literal["expected_slices"]  # noqa: Y015
-    _WhichOneofArgType__expected_slices: _TypeAlias = _typing.Literal["_expected_slices", b"_expected_slices"]  # noqa: Y015
+    _WhichOneofReturnType__expected_slices: typing_extensions.TypeAlias = typing.Literal["expected_slices"]
+    _WhichOneofArgType__expected_slices: typing_extensions.TypeAlias = typing.Literal["_expected_slices", b"_expected_slices"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_slices) -> _WhichOneofReturnType__expected_slices | None: ...
 
-Global___OpenScan: _TypeAlias = OpenScan  # noqa: Y015
+Global___OpenScan: typing_extensions.TypeAlias = OpenScan
 
-@_typing.final
-class Slice(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class Slice(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SEQUENCE_FIELD_NUMBER: _builtins.int
-    DICOM_FIELD_NUMBER: _builtins.int
-    RAW_FIELD_NUMBER: _builtins.int
-    sequence: _builtins.int
+    SEQUENCE_FIELD_NUMBER: builtins.int
+    DICOM_FIELD_NUMBER: builtins.int
+    RAW_FIELD_NUMBER: builtins.int
+    sequence: builtins.int
     """the caller's own number, echoed in the answer"""
-    dicom: _builtins.bytes
+    dicom: builtins.bytes
     """one DICOM Part 10 file (PS3.10)"""
-    @_builtins.property
+    @property
     def raw(self) -> Global___RawSlice: ...
     def __init__(
         self,
         *,
-        sequence: _builtins.int = ...,
-        dicom: _builtins.bytes = ...,
+        sequence: builtins.int = ...,
+        dicom: builtins.bytes = ...,
         raw: Global___RawSlice | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "dicom", b"dicom", "raw", b"raw"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["content", b"content", "dicom", b"dicom", "raw", b"raw", "sequence", b"sequence"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["content", b"content", "dicom", b"dicom", "raw", b"raw"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["content", b"content", "dicom", b"dicom", "raw", b"raw", "sequence", b"sequence"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_content: _TypeAlias = _typing.Literal["dicom", "raw"]  # noqa: Y015
-    _WhichOneofArgType_content: _TypeAlias = _typing.Literal["content", b"content"]  # noqa: Y015
+    _WhichOneofReturnType_content: typing_extensions.TypeAlias = typing.Literal["dicom", "raw"]
+    _WhichOneofArgType_content: typing_extensions.TypeAlias = typing.Literal["content", b"content"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_content) -> _WhichOneofReturnType_content | None: ...
 
-Global___Slice: _TypeAlias = Slice  # noqa: Y015
+Global___Slice: typing_extensions.TypeAlias = Slice
 
-@_typing.final
-class RawSlice(_message.Message):
+@typing.final
+class RawSlice(google.protobuf.message.Message):
     """One axial CT image without DICOM, for consoles that have none yet."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SOP_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    ROWS_FIELD_NUMBER: _builtins.int
-    COLUMNS_FIELD_NUMBER: _builtins.int
-    PIXELS_FIELD_NUMBER: _builtins.int
-    RESCALE_SLOPE_FIELD_NUMBER: _builtins.int
-    RESCALE_INTERCEPT_FIELD_NUMBER: _builtins.int
-    IMAGE_POSITION_FIELD_NUMBER: _builtins.int
-    IMAGE_ORIENTATION_FIELD_NUMBER: _builtins.int
-    PIXEL_SPACING_FIELD_NUMBER: _builtins.int
-    SLICE_THICKNESS_FIELD_NUMBER: _builtins.int
-    sop_instance_uid: _builtins.str
+    SOP_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
+    PIXELS_FIELD_NUMBER: builtins.int
+    RESCALE_SLOPE_FIELD_NUMBER: builtins.int
+    RESCALE_INTERCEPT_FIELD_NUMBER: builtins.int
+    IMAGE_POSITION_FIELD_NUMBER: builtins.int
+    IMAGE_ORIENTATION_FIELD_NUMBER: builtins.int
+    PIXEL_SPACING_FIELD_NUMBER: builtins.int
+    SLICE_THICKNESS_FIELD_NUMBER: builtins.int
+    sop_instance_uid: builtins.str
     """unique for each image"""
-    rows: _builtins.int
-    columns: _builtins.int
-    pixels: _builtins.bytes
+    rows: builtins.int
+    columns: builtins.int
+    pixels: builtins.bytes
     """rows * columns signed 16-bit little-endian, row-major"""
-    rescale_slope: _builtins.float
+    rescale_slope: builtins.float
     """HU = pixel * slope + intercept; required, not 0"""
-    rescale_intercept: _builtins.float
-    slice_thickness: _builtins.float
+    rescale_intercept: builtins.float
+    slice_thickness: builtins.float
     """mm; 0 when unknown"""
-    @_builtins.property
-    def image_position(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+    @property
+    def image_position(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """ImagePositionPatient: centre of the first pixel, LPS, mm; 3 values."""
 
-    @_builtins.property
-    def image_orientation(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+    @property
+    def image_orientation(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """ImageOrientationPatient: direction of a row, then of a column; 6 values."""
 
-    @_builtins.property
-    def pixel_spacing(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+    @property
+    def pixel_spacing(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]:
         """PixelSpacing: distance between rows, then between columns, mm; 2 values."""
 
     def __init__(
         self,
         *,
-        sop_instance_uid: _builtins.str = ...,
-        rows: _builtins.int = ...,
-        columns: _builtins.int = ...,
-        pixels: _builtins.bytes = ...,
-        rescale_slope: _builtins.float = ...,
-        rescale_intercept: _builtins.float = ...,
-        image_position: _abc.Iterable[_builtins.float] | None = ...,
-        image_orientation: _abc.Iterable[_builtins.float] | None = ...,
-        pixel_spacing: _abc.Iterable[_builtins.float] | None = ...,
-        slice_thickness: _builtins.float = ...,
+        sop_instance_uid: builtins.str = ...,
+        rows: builtins.int = ...,
+        columns: builtins.int = ...,
+        pixels: builtins.bytes = ...,
+        rescale_slope: builtins.float = ...,
+        rescale_intercept: builtins.float = ...,
+        image_position: collections.abc.Iterable[builtins.float] | None = ...,
+        image_orientation: collections.abc.Iterable[builtins.float] | None = ...,
+        pixel_spacing: collections.abc.Iterable[builtins.float] | None = ...,
+        slice_thickness: builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "image_orientation", b"image_orientation", "image_position", b"image_position", "pixel_spacing", b"pixel_spacing", "pixels", b"pixels", "rescale_intercept", b"rescale_intercept", "rescale_slope", b"rescale_slope", "rows", b"rows", "slice_thickness", b"slice_thickness", "sop_instance_uid", b"sop_instance_uid"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["columns", b"columns", "image_orientation", b"image_orientation", "image_position", b"image_position", "pixel_spacing", b"pixel_spacing", "pixels", b"pixels", "rescale_intercept", b"rescale_intercept", "rescale_slope", b"rescale_slope", "rows", b"rows", "slice_thickness", b"slice_thickness", "sop_instance_uid", b"sop_instance_uid"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RawSlice: _TypeAlias = RawSlice  # noqa: Y015
+Global___RawSlice: typing_extensions.TypeAlias = RawSlice
 
-@_typing.final
-class EndScan(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class EndScan(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    ABANDON_FIELD_NUMBER: _builtins.int
-    abandon: _builtins.bool
+    ABANDON_FIELD_NUMBER: builtins.int
+    abandon: builtins.bool
     """true: the scan was broken off; report what is known"""
     def __init__(
         self,
         *,
-        abandon: _builtins.bool = ...,
+        abandon: builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["abandon", b"abandon"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["abandon", b"abandon"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___EndScan: _TypeAlias = EndScan  # noqa: Y015
+Global___EndScan: typing_extensions.TypeAlias = EndScan
 
-@_typing.final
-class StreamResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class StreamResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    OPENED_FIELD_NUMBER: _builtins.int
-    ACK_FIELD_NUMBER: _builtins.int
-    SLICE_REFUSED_FIELD_NUMBER: _builtins.int
-    RUNNING_SCORE_FIELD_NUMBER: _builtins.int
-    MASK_FIELD_NUMBER: _builtins.int
-    WARNING_FIELD_NUMBER: _builtins.int
-    REPORT_FIELD_NUMBER: _builtins.int
-    @_builtins.property
+    OPENED_FIELD_NUMBER: builtins.int
+    ACK_FIELD_NUMBER: builtins.int
+    SLICE_REFUSED_FIELD_NUMBER: builtins.int
+    RUNNING_SCORE_FIELD_NUMBER: builtins.int
+    MASK_FIELD_NUMBER: builtins.int
+    WARNING_FIELD_NUMBER: builtins.int
+    REPORT_FIELD_NUMBER: builtins.int
+    @property
     def opened(self) -> Global___Opened: ...
-    @_builtins.property
+    @property
     def ack(self) -> Global___Ack: ...
-    @_builtins.property
+    @property
     def slice_refused(self) -> Global___SliceRefused: ...
-    @_builtins.property
+    @property
     def running_score(self) -> Global___RunningScore: ...
-    @_builtins.property
-    def mask(self) -> _types_pb2.SliceMask: ...
-    @_builtins.property
-    def warning(self) -> _types_pb2.Warning: ...
-    @_builtins.property
-    def report(self) -> _types_pb2.Report: ...
+    @property
+    def mask(self) -> breathhold.v1.types_pb2.SliceMask: ...
+    @property
+    def warning(self) -> breathhold.v1.types_pb2.Warning: ...
+    @property
+    def report(self) -> breathhold.v1.types_pb2.Report: ...
     def __init__(
         self,
         *,
@@ -238,142 +232,134 @@ class StreamResponse(_message.Message):
         ack: Global___Ack | None = ...,
         slice_refused: Global___SliceRefused | None = ...,
         running_score: Global___RunningScore | None = ...,
-        mask: _types_pb2.SliceMask | None = ...,
-        warning: _types_pb2.Warning | None = ...,
-        report: _types_pb2.Report | None = ...,
+        mask: breathhold.v1.types_pb2.SliceMask | None = ...,
+        warning: breathhold.v1.types_pb2.Warning | None = ...,
+        report: breathhold.v1.types_pb2.Report | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "mask", b"mask", "opened", b"opened", "report", b"report", "response", b"response", "running_score", b"running_score", "slice_refused", b"slice_refused", "warning", b"warning"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ack", b"ack", "mask", b"mask", "opened", b"opened", "report", b"report", "response", b"response", "running_score", b"running_score", "slice_refused", b"slice_refused", "warning", b"warning"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["ack", b"ack", "mask", b"mask", "opened", b"opened", "report", b"report", "response", b"response", "running_score", b"running_score", "slice_refused", b"slice_refused", "warning", b"warning"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["ack", b"ack", "mask", b"mask", "opened", b"opened", "report", b"report", "response", b"response", "running_score", b"running_score", "slice_refused", b"slice_refused", "warning", b"warning"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_response: _TypeAlias = _typing.Literal["opened", "ack", "slice_refused", "running_score", "mask", "warning", "report"]  # noqa: Y015
-    _WhichOneofArgType_response: _TypeAlias = _typing.Literal["response", b"response"]  # noqa: Y015
+    _WhichOneofReturnType_response: typing_extensions.TypeAlias = typing.Literal["opened", "ack", "slice_refused", "running_score", "mask", "warning", "report"]
+    _WhichOneofArgType_response: typing_extensions.TypeAlias = typing.Literal["response", b"response"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_response) -> _WhichOneofReturnType_response | None: ...
 
-Global___StreamResponse: _TypeAlias = StreamResponse  # noqa: Y015
+Global___StreamResponse: typing_extensions.TypeAlias = StreamResponse
 
-@_typing.final
-class Opened(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class Opened(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SCAN_ID_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
-    KEPT_SOP_INSTANCE_UIDS_FIELD_NUMBER: _builtins.int
-    scan_id: _builtins.str
+    SCAN_ID_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    KEPT_SOP_INSTANCE_UIDS_FIELD_NUMBER: builtins.int
+    scan_id: builtins.str
     """the appliance's own id for the scan"""
-    state: _types_pb2.ScanState.ValueType
-    @_builtins.property
-    def kept_sop_instance_uids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+    state: breathhold.v1.types_pb2.ScanState.ValueType
+    @property
+    def kept_sop_instance_uids(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """already kept; need not be resent"""
 
     def __init__(
         self,
         *,
-        scan_id: _builtins.str = ...,
-        state: _types_pb2.ScanState.ValueType = ...,
-        kept_sop_instance_uids: _abc.Iterable[_builtins.str] | None = ...,
+        scan_id: builtins.str = ...,
+        state: breathhold.v1.types_pb2.ScanState.ValueType = ...,
+        kept_sop_instance_uids: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kept_sop_instance_uids", b"kept_sop_instance_uids", "scan_id", b"scan_id", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["kept_sop_instance_uids", b"kept_sop_instance_uids", "scan_id", b"scan_id", "state", b"state"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Opened: _TypeAlias = Opened  # noqa: Y015
+Global___Opened: typing_extensions.TypeAlias = Opened
 
-@_typing.final
-class Ack(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class Ack(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SEQUENCE_FIELD_NUMBER: _builtins.int
-    SOP_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    DUPLICATE_FIELD_NUMBER: _builtins.int
-    sequence: _builtins.int
-    sop_instance_uid: _builtins.str
-    duplicate: _builtins.bool
+    SEQUENCE_FIELD_NUMBER: builtins.int
+    SOP_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    DUPLICATE_FIELD_NUMBER: builtins.int
+    sequence: builtins.int
+    sop_instance_uid: builtins.str
+    duplicate: builtins.bool
     """the same slice was kept before"""
     def __init__(
         self,
         *,
-        sequence: _builtins.int = ...,
-        sop_instance_uid: _builtins.str = ...,
-        duplicate: _builtins.bool = ...,
+        sequence: builtins.int = ...,
+        sop_instance_uid: builtins.str = ...,
+        duplicate: builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duplicate", b"duplicate", "sequence", b"sequence", "sop_instance_uid", b"sop_instance_uid"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["duplicate", b"duplicate", "sequence", b"sequence", "sop_instance_uid", b"sop_instance_uid"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Ack: _TypeAlias = Ack  # noqa: Y015
+Global___Ack: typing_extensions.TypeAlias = Ack
 
-@_typing.final
-class SliceRefused(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class SliceRefused(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SEQUENCE_FIELD_NUMBER: _builtins.int
-    SOP_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    REFUSAL_FIELD_NUMBER: _builtins.int
-    sequence: _builtins.int
-    sop_instance_uid: _builtins.str
+    SEQUENCE_FIELD_NUMBER: builtins.int
+    SOP_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    REFUSAL_FIELD_NUMBER: builtins.int
+    sequence: builtins.int
+    sop_instance_uid: builtins.str
     """empty when it could not be read"""
-    @_builtins.property
-    def refusal(self) -> _types_pb2.Refusal: ...
+    @property
+    def refusal(self) -> breathhold.v1.types_pb2.Refusal: ...
     def __init__(
         self,
         *,
-        sequence: _builtins.int = ...,
-        sop_instance_uid: _builtins.str = ...,
-        refusal: _types_pb2.Refusal | None = ...,
+        sequence: builtins.int = ...,
+        sop_instance_uid: builtins.str = ...,
+        refusal: breathhold.v1.types_pb2.Refusal | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["refusal", b"refusal", "sequence", b"sequence", "sop_instance_uid", b"sop_instance_uid"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["refusal", b"refusal"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["refusal", b"refusal", "sequence", b"sequence", "sop_instance_uid", b"sop_instance_uid"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SliceRefused: _TypeAlias = SliceRefused  # noqa: Y015
+Global___SliceRefused: typing_extensions.TypeAlias = SliceRefused
 
-@_typing.final
-class RunningScore(_message.Message):
+@typing.final
+class RunningScore(google.protobuf.message.Message):
     """A score while the scan still runs. A slow reader gets the newest one only."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SEQUENCE_NUMBER_FIELD_NUMBER: _builtins.int
-    SCORES_FIELD_NUMBER: _builtins.int
-    SLICES_RECEIVED_FIELD_NUMBER: _builtins.int
-    SLICES_INFERRED_FIELD_NUMBER: _builtins.int
-    COVERAGE_FIELD_NUMBER: _builtins.int
-    ELAPSED_S_FIELD_NUMBER: _builtins.int
-    sequence_number: _builtins.int
+    SEQUENCE_NUMBER_FIELD_NUMBER: builtins.int
+    SCORES_FIELD_NUMBER: builtins.int
+    SLICES_RECEIVED_FIELD_NUMBER: builtins.int
+    SLICES_INFERRED_FIELD_NUMBER: builtins.int
+    COVERAGE_FIELD_NUMBER: builtins.int
+    ELAPSED_S_FIELD_NUMBER: builtins.int
+    sequence_number: builtins.int
     """counts up within the scan"""
-    slices_received: _builtins.int
+    slices_received: builtins.int
     """accepted so far"""
-    slices_inferred: _builtins.int
+    slices_inferred: builtins.int
     """of those, counted in `scores`"""
-    coverage: _builtins.float
+    coverage: builtins.float
     """slices_inferred over the announced slices, or over slices_received where
     none were announced; 0 to 1.
     """
-    elapsed_s: _builtins.float
+    elapsed_s: builtins.float
     """since the scan was opened"""
-    @_builtins.property
-    def scores(self) -> _types_pb2.Scores: ...
+    @property
+    def scores(self) -> breathhold.v1.types_pb2.Scores: ...
     def __init__(
         self,
         *,
-        sequence_number: _builtins.int = ...,
-        scores: _types_pb2.Scores | None = ...,
-        slices_received: _builtins.int = ...,
-        slices_inferred: _builtins.int = ...,
-        coverage: _builtins.float = ...,
-        elapsed_s: _builtins.float = ...,
+        sequence_number: builtins.int = ...,
+        scores: breathhold.v1.types_pb2.Scores | None = ...,
+        slices_received: builtins.int = ...,
+        slices_inferred: builtins.int = ...,
+        coverage: builtins.float = ...,
+        elapsed_s: builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["scores", b"scores"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "elapsed_s", b"elapsed_s", "scores", b"scores", "sequence_number", b"sequence_number", "slices_inferred", b"slices_inferred", "slices_received", b"slices_received"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["scores", b"scores"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["coverage", b"coverage", "elapsed_s", b"elapsed_s", "scores", b"scores", "sequence_number", b"sequence_number", "slices_inferred", b"slices_inferred", "slices_received", b"slices_received"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RunningScore: _TypeAlias = RunningScore  # noqa: Y015
+Global___RunningScore: typing_extensions.TypeAlias = RunningScore

@@ -3,24 +3,18 @@
 isort:skip_file
 """
 
-from breathhold.v1 import scan_pb2 as _scan_pb2
-from collections import abc as _abc
-from grpc import aio as _aio
-import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
+import abc
+import breathhold.v1.scan_pb2
+import collections.abc
+import grpc
+import grpc.aio
+import typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
+_T = typing.TypeVar("_T")
 
-_T = _typing.TypeVar("_T")
+class _MaybeAsyncIterator(collections.abc.AsyncIterator[_T], collections.abc.Iterator[_T], metaclass=abc.ABCMeta): ...
 
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
+class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
 GRPC_GENERATED_VERSION: str
@@ -29,11 +23,11 @@ GRPC_VERSION: str
 class ScanServiceStub:
     """Where scanner consoles send slices and read scores."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> ScanServiceAsyncStub: ...
-    Stream: _grpc.StreamStreamMultiCallable[_scan_pb2.StreamRequest, _scan_pb2.StreamResponse]
+    @typing.overload
+    def __new__(cls, channel: grpc.Channel) -> ScanServiceStub: ...
+    @typing.overload
+    def __new__(cls, channel: grpc.aio.Channel) -> ScanServiceAsyncStub: ...
+    Stream: grpc.StreamStreamMultiCallable[breathhold.v1.scan_pb2.StreamRequest, breathhold.v1.scan_pb2.StreamResponse]
     """One call carries one scan (one DICOM series).
 
     The caller sends OpenScan, then each Slice as soon as it is reconstructed
@@ -53,12 +47,12 @@ class ScanServiceStub:
     with domain "breathhold" and a reason.
     """
 
-@_typing.type_check_only
+@typing.type_check_only
 class ScanServiceAsyncStub(ScanServiceStub):
     """Where scanner consoles send slices and read scores."""
 
-    def __init__(self, channel: _aio.Channel) -> None: ...
-    Stream: _aio.StreamStreamMultiCallable[_scan_pb2.StreamRequest, _scan_pb2.StreamResponse]  # type: ignore[assignment]
+    def __init__(self, channel: grpc.aio.Channel) -> None: ...
+    Stream: grpc.aio.StreamStreamMultiCallable[breathhold.v1.scan_pb2.StreamRequest, breathhold.v1.scan_pb2.StreamResponse]  # type: ignore[assignment]
     """One call carries one scan (one DICOM series).
 
     The caller sends OpenScan, then each Slice as soon as it is reconstructed
@@ -78,15 +72,15 @@ class ScanServiceAsyncStub(ScanServiceStub):
     with domain "breathhold" and a reason.
     """
 
-class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
+class ScanServiceServicer(metaclass=abc.ABCMeta):
     """Where scanner consoles send slices and read scores."""
 
-    @_abc_1.abstractmethod
+    @abc.abstractmethod
     def Stream(
         self,
-        request_iterator: _MaybeAsyncIterator[_scan_pb2.StreamRequest],
+        request_iterator: _MaybeAsyncIterator[breathhold.v1.scan_pb2.StreamRequest],
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_scan_pb2.StreamResponse], _abc.AsyncIterator[_scan_pb2.StreamResponse]]:
+    ) -> typing.Union[collections.abc.Iterator[breathhold.v1.scan_pb2.StreamResponse], collections.abc.AsyncIterator[breathhold.v1.scan_pb2.StreamResponse]]:
         """One call carries one scan (one DICOM series).
 
         The caller sends OpenScan, then each Slice as soon as it is reconstructed
@@ -106,4 +100,4 @@ class ScanServiceServicer(metaclass=_abc_1.ABCMeta):
         with domain "breathhold" and a reason.
         """
 
-def add_ScanServiceServicer_to_server(servicer: ScanServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_ScanServiceServicer_to_server(servicer: ScanServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

@@ -3,107 +3,101 @@
 isort:skip_file
 """
 
-from breathhold.v1 import types_pb2 as _types_pb2
-from collections import abc as _abc
-from google.protobuf import descriptor as _descriptor
-from google.protobuf import message as _message
-from google.protobuf.internal import containers as _containers
-import builtins as _builtins
+import breathhold.v1.types_pb2
+import builtins
+import collections.abc
+import google.protobuf.descriptor
+import google.protobuf.internal.containers
+import google.protobuf.message
 import sys
-import typing as _typing
+import typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    import typing_extensions
 
-DESCRIPTOR: _descriptor.FileDescriptor
+DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
-@_typing.final
-class ScanSummary(_message.Message):
+@typing.final
+class ScanSummary(google.protobuf.message.Message):
     """One line of the triage board."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SCAN_ID_FIELD_NUMBER: _builtins.int
-    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    STATION_FIELD_NUMBER: _builtins.int
-    PRIORITY_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
-    SCORES_FIELD_NUMBER: _builtins.int
-    RUNNING_FIELD_NUMBER: _builtins.int
-    SLICES_RECEIVED_FIELD_NUMBER: _builtins.int
-    SLICES_INFERRED_FIELD_NUMBER: _builtins.int
-    COVERAGE_FIELD_NUMBER: _builtins.int
-    OPENED_UNIX_S_FIELD_NUMBER: _builtins.int
-    UPDATED_UNIX_S_FIELD_NUMBER: _builtins.int
-    WARNINGS_FIELD_NUMBER: _builtins.int
-    scan_id: _builtins.str
-    series_instance_uid: _builtins.str
-    station: _builtins.str
-    priority: _types_pb2.Priority.ValueType
-    state: _types_pb2.ScanState.ValueType
-    running: _builtins.bool
+    SCAN_ID_FIELD_NUMBER: builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    STATION_FIELD_NUMBER: builtins.int
+    PRIORITY_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    SCORES_FIELD_NUMBER: builtins.int
+    RUNNING_FIELD_NUMBER: builtins.int
+    SLICES_RECEIVED_FIELD_NUMBER: builtins.int
+    SLICES_INFERRED_FIELD_NUMBER: builtins.int
+    COVERAGE_FIELD_NUMBER: builtins.int
+    OPENED_UNIX_S_FIELD_NUMBER: builtins.int
+    UPDATED_UNIX_S_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
+    scan_id: builtins.str
+    series_instance_uid: builtins.str
+    station: builtins.str
+    priority: breathhold.v1.types_pb2.Priority.ValueType
+    state: breathhold.v1.types_pb2.ScanState.ValueType
+    running: builtins.bool
     """scores may still change"""
-    slices_received: _builtins.int
-    slices_inferred: _builtins.int
-    coverage: _builtins.float
-    opened_unix_s: _builtins.float
-    updated_unix_s: _builtins.float
-    warnings: _builtins.int
-    @_builtins.property
-    def scores(self) -> _types_pb2.Scores: ...
+    slices_received: builtins.int
+    slices_inferred: builtins.int
+    coverage: builtins.float
+    opened_unix_s: builtins.float
+    updated_unix_s: builtins.float
+    warnings: builtins.int
+    @property
+    def scores(self) -> breathhold.v1.types_pb2.Scores: ...
     def __init__(
         self,
         *,
-        scan_id: _builtins.str = ...,
-        series_instance_uid: _builtins.str = ...,
-        station: _builtins.str = ...,
-        priority: _types_pb2.Priority.ValueType = ...,
-        state: _types_pb2.ScanState.ValueType = ...,
-        scores: _types_pb2.Scores | None = ...,
-        running: _builtins.bool = ...,
-        slices_received: _builtins.int = ...,
-        slices_inferred: _builtins.int = ...,
-        coverage: _builtins.float = ...,
-        opened_unix_s: _builtins.float = ...,
-        updated_unix_s: _builtins.float = ...,
-        warnings: _builtins.int = ...,
+        scan_id: builtins.str = ...,
+        series_instance_uid: builtins.str = ...,
+        station: builtins.str = ...,
+        priority: breathhold.v1.types_pb2.Priority.ValueType = ...,
+        state: breathhold.v1.types_pb2.ScanState.ValueType = ...,
+        scores: breathhold.v1.types_pb2.Scores | None = ...,
+        running: builtins.bool = ...,
+        slices_received: builtins.int = ...,
+        slices_inferred: builtins.int = ...,
+        coverage: builtins.float = ...,
+        opened_unix_s: builtins.float = ...,
+        updated_unix_s: builtins.float = ...,
+        warnings: builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["scores", b"scores"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage", "opened_unix_s", b"opened_unix_s", "priority", b"priority", "running", b"running", "scan_id", b"scan_id", "scores", b"scores", "series_instance_uid", b"series_instance_uid", "slices_inferred", b"slices_inferred", "slices_received", b"slices_received", "state", b"state", "station", b"station", "updated_unix_s", b"updated_unix_s", "warnings", b"warnings"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["scores", b"scores"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["coverage", b"coverage", "opened_unix_s", b"opened_unix_s", "priority", b"priority", "running", b"running", "scan_id", b"scan_id", "scores", b"scores", "series_instance_uid", b"series_instance_uid", "slices_inferred", b"slices_inferred", "slices_received", b"slices_received", "state", b"state", "station", b"station", "updated_unix_s", b"updated_unix_s", "warnings", b"warnings"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ScanSummary: _TypeAlias = ScanSummary  # noqa: Y015
+Global___ScanSummary: typing_extensions.TypeAlias = ScanSummary
 
-@_typing.final
-class WatchRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class WatchRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     def __init__(
         self,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+Global___WatchRequest: typing_extensions.TypeAlias = WatchRequest
 
-@_typing.final
-class WatchResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class WatchResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SNAPSHOT_FIELD_NUMBER: _builtins.int
-    CHANGED_FIELD_NUMBER: _builtins.int
-    REMOVED_SCAN_ID_FIELD_NUMBER: _builtins.int
-    removed_scan_id: _builtins.str
-    @_builtins.property
+    SNAPSHOT_FIELD_NUMBER: builtins.int
+    CHANGED_FIELD_NUMBER: builtins.int
+    REMOVED_SCAN_ID_FIELD_NUMBER: builtins.int
+    removed_scan_id: builtins.str
+    @property
     def snapshot(self) -> Global___Snapshot: ...
-    @_builtins.property
+    @property
     def changed(self) -> Global___ScanSummary:
         """new or changed"""
 
@@ -112,171 +106,154 @@ class WatchResponse(_message.Message):
         *,
         snapshot: Global___Snapshot | None = ...,
         changed: Global___ScanSummary | None = ...,
-        removed_scan_id: _builtins.str = ...,
+        removed_scan_id: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "event", b"event", "removed_scan_id", b"removed_scan_id", "snapshot", b"snapshot"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "event", b"event", "removed_scan_id", b"removed_scan_id", "snapshot", b"snapshot"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["changed", b"changed", "event", b"event", "removed_scan_id", b"removed_scan_id", "snapshot", b"snapshot"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["changed", b"changed", "event", b"event", "removed_scan_id", b"removed_scan_id", "snapshot", b"snapshot"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_event: _TypeAlias = _typing.Literal["snapshot", "changed", "removed_scan_id"]  # noqa: Y015
-    _WhichOneofArgType_event: _TypeAlias = _typing.Literal["event", b"event"]  # noqa: Y015
+    _WhichOneofReturnType_event: typing_extensions.TypeAlias = typing.Literal["snapshot", "changed", "removed_scan_id"]
+    _WhichOneofArgType_event: typing_extensions.TypeAlias = typing.Literal["event", b"event"]
     def WhichOneof(self, oneof_group: _WhichOneofArgType_event) -> _WhichOneofReturnType_event | None: ...
 
-Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+Global___WatchResponse: typing_extensions.TypeAlias = WatchResponse
 
-@_typing.final
-class Snapshot(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class Snapshot(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SCANS_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def scans(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScanSummary]: ...
+    SCANS_FIELD_NUMBER: builtins.int
+    @property
+    def scans(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ScanSummary]: ...
     def __init__(
         self,
         *,
-        scans: _abc.Iterable[Global___ScanSummary] | None = ...,
+        scans: collections.abc.Iterable[Global___ScanSummary] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["scans", b"scans"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["scans", b"scans"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Snapshot: _TypeAlias = Snapshot  # noqa: Y015
+Global___Snapshot: typing_extensions.TypeAlias = Snapshot
 
-@_typing.final
-class ListScansRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class ListScansRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    PAGE_SIZE_FIELD_NUMBER: _builtins.int
-    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    page_size: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    page_size: builtins.int
     """0: 100; at most 1000"""
-    page_token: _builtins.str
+    page_token: builtins.str
     """next_page_token of the page before"""
     def __init__(
         self,
         *,
-        page_size: _builtins.int = ...,
-        page_token: _builtins.str = ...,
+        page_size: builtins.int = ...,
+        page_token: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["page_size", b"page_size", "page_token", b"page_token"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListScansRequest: _TypeAlias = ListScansRequest  # noqa: Y015
+Global___ListScansRequest: typing_extensions.TypeAlias = ListScansRequest
 
-@_typing.final
-class ListScansResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class ListScansResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SCANS_FIELD_NUMBER: _builtins.int
-    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
-    next_page_token: _builtins.str
+    SCANS_FIELD_NUMBER: builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: builtins.int
+    next_page_token: builtins.str
     """empty on the last page"""
-    @_builtins.property
-    def scans(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScanSummary]: ...
+    @property
+    def scans(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ScanSummary]: ...
     def __init__(
         self,
         *,
-        scans: _abc.Iterable[Global___ScanSummary] | None = ...,
-        next_page_token: _builtins.str = ...,
+        scans: collections.abc.Iterable[Global___ScanSummary] | None = ...,
+        next_page_token: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "scans", b"scans"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["next_page_token", b"next_page_token", "scans", b"scans"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ListScansResponse: _TypeAlias = ListScansResponse  # noqa: Y015
+Global___ListScansResponse: typing_extensions.TypeAlias = ListScansResponse
 
-@_typing.final
-class GetReportRequest(_message.Message):
+@typing.final
+class GetReportRequest(google.protobuf.message.Message):
     """A scan is named by its scan_id or its series UID."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SCAN_ID_FIELD_NUMBER: _builtins.int
-    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    scan_id: _builtins.str
-    series_instance_uid: _builtins.str
+    SCAN_ID_FIELD_NUMBER: builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    scan_id: builtins.str
+    series_instance_uid: builtins.str
     def __init__(
         self,
         *,
-        scan_id: _builtins.str = ...,
-        series_instance_uid: _builtins.str = ...,
+        scan_id: builtins.str = ...,
+        series_instance_uid: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["scan_id", b"scan_id", "series_instance_uid", b"series_instance_uid"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["scan_id", b"scan_id", "series_instance_uid", b"series_instance_uid"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetReportRequest: _TypeAlias = GetReportRequest  # noqa: Y015
+Global___GetReportRequest: typing_extensions.TypeAlias = GetReportRequest
 
-@_typing.final
-class GetReportResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class GetReportResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    REPORT_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def report(self) -> _types_pb2.Report: ...
+    REPORT_FIELD_NUMBER: builtins.int
+    @property
+    def report(self) -> breathhold.v1.types_pb2.Report: ...
     def __init__(
         self,
         *,
-        report: _types_pb2.Report | None = ...,
+        report: breathhold.v1.types_pb2.Report | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["report", b"report"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["report", b"report"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["report", b"report"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetReportResponse: _TypeAlias = GetReportResponse  # noqa: Y015
+Global___GetReportResponse: typing_extensions.TypeAlias = GetReportResponse
 
-@_typing.final
-class GetMasksRequest(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class GetMasksRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SCAN_ID_FIELD_NUMBER: _builtins.int
-    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    KIND_FIELD_NUMBER: _builtins.int
-    scan_id: _builtins.str
-    series_instance_uid: _builtins.str
-    kind: _types_pb2.MaskKind.ValueType
+    SCAN_ID_FIELD_NUMBER: builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    scan_id: builtins.str
+    series_instance_uid: builtins.str
+    kind: breathhold.v1.types_pb2.MaskKind.ValueType
     def __init__(
         self,
         *,
-        scan_id: _builtins.str = ...,
-        series_instance_uid: _builtins.str = ...,
-        kind: _types_pb2.MaskKind.ValueType = ...,
+        scan_id: builtins.str = ...,
+        series_instance_uid: builtins.str = ...,
+        kind: breathhold.v1.types_pb2.MaskKind.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "scan_id", b"scan_id", "series_instance_uid", b"series_instance_uid"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["kind", b"kind", "scan_id", b"scan_id", "series_instance_uid", b"series_instance_uid"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetMasksRequest: _TypeAlias = GetMasksRequest  # noqa: Y015
+Global___GetMasksRequest: typing_extensions.TypeAlias = GetMasksRequest
 
-@_typing.final
-class GetMasksResponse(_message.Message):
-    DESCRIPTOR: _descriptor.Descriptor
+@typing.final
+class GetMasksResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    MASK_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def mask(self) -> _types_pb2.SliceMask: ...
+    MASK_FIELD_NUMBER: builtins.int
+    @property
+    def mask(self) -> breathhold.v1.types_pb2.SliceMask: ...
     def __init__(
         self,
         *,
-        mask: _types_pb2.SliceMask | None = ...,
+        mask: breathhold.v1.types_pb2.SliceMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["mask", b"mask"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["mask", b"mask"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["mask", b"mask"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["mask", b"mask"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___GetMasksResponse: _TypeAlias = GetMasksResponse  # noqa: Y015
+Global___GetMasksResponse: typing_extensions.TypeAlias = GetMasksResponse

@@ -3,24 +3,18 @@
 isort:skip_file
 """
 
-from breathhold.v1 import triage_pb2 as _triage_pb2
-from collections import abc as _abc
-from grpc import aio as _aio
-import abc as _abc_1
-import grpc as _grpc
-import sys
-import typing as _typing
+import abc
+import breathhold.v1.triage_pb2
+import collections.abc
+import grpc
+import grpc.aio
+import typing
 
-if sys.version_info >= (3, 11):
-    from typing import Self as _Self
-else:
-    from typing_extensions import Self as _Self
+_T = typing.TypeVar("_T")
 
-_T = _typing.TypeVar("_T")
+class _MaybeAsyncIterator(collections.abc.AsyncIterator[_T], collections.abc.Iterator[_T], metaclass=abc.ABCMeta): ...
 
-class _MaybeAsyncIterator(_abc.AsyncIterator[_T], _abc.Iterator[_T], metaclass=_abc_1.ABCMeta): ...
-
-class _ServicerContext(_grpc.ServicerContext, _aio.ServicerContext):  # type: ignore[misc, type-arg]
+class _ServicerContext(grpc.ServicerContext, grpc.aio.ServicerContext):  # type: ignore[misc, type-arg]
     ...
 
 GRPC_GENERATED_VERSION: str
@@ -29,78 +23,78 @@ GRPC_VERSION: str
 class TriageServiceStub:
     """For emergency dashboards: every scan of every console."""
 
-    @_typing.overload
-    def __new__(cls, channel: _grpc.Channel) -> _Self: ...
-    @_typing.overload
-    def __new__(cls, channel: _aio.Channel) -> TriageServiceAsyncStub: ...
-    Watch: _grpc.UnaryStreamMultiCallable[_triage_pb2.WatchRequest, _triage_pb2.WatchResponse]
+    @typing.overload
+    def __new__(cls, channel: grpc.Channel) -> TriageServiceStub: ...
+    @typing.overload
+    def __new__(cls, channel: grpc.aio.Channel) -> TriageServiceAsyncStub: ...
+    Watch: grpc.UnaryStreamMultiCallable[breathhold.v1.triage_pb2.WatchRequest, breathhold.v1.triage_pb2.WatchResponse]
     """A snapshot, then each change as it happens. The snapshot is sorted worst
     first: by priority, then by PO, highest first, scans without score last.
     """
-    ListScans: _grpc.UnaryUnaryMultiCallable[_triage_pb2.ListScansRequest, _triage_pb2.ListScansResponse]
+    ListScans: grpc.UnaryUnaryMultiCallable[breathhold.v1.triage_pb2.ListScansRequest, breathhold.v1.triage_pb2.ListScansResponse]
     """The scans known to the appliance, worst first."""
-    GetReport: _grpc.UnaryUnaryMultiCallable[_triage_pb2.GetReportRequest, _triage_pb2.GetReportResponse]
+    GetReport: grpc.UnaryUnaryMultiCallable[breathhold.v1.triage_pb2.GetReportRequest, breathhold.v1.triage_pb2.GetReportResponse]
     """The final report of a scan. NOT_FOUND when there is no such scan,
     FAILED_PRECONDITION while it has no report yet.
     """
-    GetMasks: _grpc.UnaryStreamMultiCallable[_triage_pb2.GetMasksRequest, _triage_pb2.GetMasksResponse]
+    GetMasks: grpc.UnaryStreamMultiCallable[breathhold.v1.triage_pb2.GetMasksRequest, breathhold.v1.triage_pb2.GetMasksResponse]
     """The masks of a reported scan, foot to head."""
 
-@_typing.type_check_only
+@typing.type_check_only
 class TriageServiceAsyncStub(TriageServiceStub):
     """For emergency dashboards: every scan of every console."""
 
-    def __init__(self, channel: _aio.Channel) -> None: ...
-    Watch: _aio.UnaryStreamMultiCallable[_triage_pb2.WatchRequest, _triage_pb2.WatchResponse]  # type: ignore[assignment]
+    def __init__(self, channel: grpc.aio.Channel) -> None: ...
+    Watch: grpc.aio.UnaryStreamMultiCallable[breathhold.v1.triage_pb2.WatchRequest, breathhold.v1.triage_pb2.WatchResponse]  # type: ignore[assignment]
     """A snapshot, then each change as it happens. The snapshot is sorted worst
     first: by priority, then by PO, highest first, scans without score last.
     """
-    ListScans: _aio.UnaryUnaryMultiCallable[_triage_pb2.ListScansRequest, _triage_pb2.ListScansResponse]  # type: ignore[assignment]
+    ListScans: grpc.aio.UnaryUnaryMultiCallable[breathhold.v1.triage_pb2.ListScansRequest, breathhold.v1.triage_pb2.ListScansResponse]  # type: ignore[assignment]
     """The scans known to the appliance, worst first."""
-    GetReport: _aio.UnaryUnaryMultiCallable[_triage_pb2.GetReportRequest, _triage_pb2.GetReportResponse]  # type: ignore[assignment]
+    GetReport: grpc.aio.UnaryUnaryMultiCallable[breathhold.v1.triage_pb2.GetReportRequest, breathhold.v1.triage_pb2.GetReportResponse]  # type: ignore[assignment]
     """The final report of a scan. NOT_FOUND when there is no such scan,
     FAILED_PRECONDITION while it has no report yet.
     """
-    GetMasks: _aio.UnaryStreamMultiCallable[_triage_pb2.GetMasksRequest, _triage_pb2.GetMasksResponse]  # type: ignore[assignment]
+    GetMasks: grpc.aio.UnaryStreamMultiCallable[breathhold.v1.triage_pb2.GetMasksRequest, breathhold.v1.triage_pb2.GetMasksResponse]  # type: ignore[assignment]
     """The masks of a reported scan, foot to head."""
 
-class TriageServiceServicer(metaclass=_abc_1.ABCMeta):
+class TriageServiceServicer(metaclass=abc.ABCMeta):
     """For emergency dashboards: every scan of every console."""
 
-    @_abc_1.abstractmethod
+    @abc.abstractmethod
     def Watch(
         self,
-        request: _triage_pb2.WatchRequest,
+        request: breathhold.v1.triage_pb2.WatchRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_triage_pb2.WatchResponse], _abc.AsyncIterator[_triage_pb2.WatchResponse]]:
+    ) -> typing.Union[collections.abc.Iterator[breathhold.v1.triage_pb2.WatchResponse], collections.abc.AsyncIterator[breathhold.v1.triage_pb2.WatchResponse]]:
         """A snapshot, then each change as it happens. The snapshot is sorted worst
         first: by priority, then by PO, highest first, scans without score last.
         """
 
-    @_abc_1.abstractmethod
+    @abc.abstractmethod
     def ListScans(
         self,
-        request: _triage_pb2.ListScansRequest,
+        request: breathhold.v1.triage_pb2.ListScansRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_triage_pb2.ListScansResponse, _abc.Awaitable[_triage_pb2.ListScansResponse]]:
+    ) -> typing.Union[breathhold.v1.triage_pb2.ListScansResponse, collections.abc.Awaitable[breathhold.v1.triage_pb2.ListScansResponse]]:
         """The scans known to the appliance, worst first."""
 
-    @_abc_1.abstractmethod
+    @abc.abstractmethod
     def GetReport(
         self,
-        request: _triage_pb2.GetReportRequest,
+        request: breathhold.v1.triage_pb2.GetReportRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_triage_pb2.GetReportResponse, _abc.Awaitable[_triage_pb2.GetReportResponse]]:
+    ) -> typing.Union[breathhold.v1.triage_pb2.GetReportResponse, collections.abc.Awaitable[breathhold.v1.triage_pb2.GetReportResponse]]:
         """The final report of a scan. NOT_FOUND when there is no such scan,
         FAILED_PRECONDITION while it has no report yet.
         """
 
-    @_abc_1.abstractmethod
+    @abc.abstractmethod
     def GetMasks(
         self,
-        request: _triage_pb2.GetMasksRequest,
+        request: breathhold.v1.triage_pb2.GetMasksRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_abc.Iterator[_triage_pb2.GetMasksResponse], _abc.AsyncIterator[_triage_pb2.GetMasksResponse]]:
+    ) -> typing.Union[collections.abc.Iterator[breathhold.v1.triage_pb2.GetMasksResponse], collections.abc.AsyncIterator[breathhold.v1.triage_pb2.GetMasksResponse]]:
         """The masks of a reported scan, foot to head."""
 
-def add_TriageServiceServicer_to_server(servicer: TriageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
+def add_TriageServiceServicer_to_server(servicer: TriageServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

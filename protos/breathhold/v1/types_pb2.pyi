@@ -9,28 +9,28 @@ coordinates (LPS, PS3.3 C.7.6.2.1.1). Research software: nothing here is a
 diagnosis.
 """
 
-from collections import abc as _abc
-from google.protobuf import descriptor as _descriptor
-from google.protobuf import message as _message
-from google.protobuf.internal import containers as _containers
-from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-import builtins as _builtins
+import builtins
+import collections.abc
+import google.protobuf.descriptor
+import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
+import google.protobuf.message
 import sys
-import typing as _typing
+import typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    import typing as typing_extensions
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    import typing_extensions
 
-DESCRIPTOR: _descriptor.FileDescriptor
+DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
 
 class _Priority:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
 
-class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
+class _PriorityEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
     """read as ROUTINE"""
     PRIORITY_ROUTINE: _Priority.ValueType  # 1
@@ -45,14 +45,14 @@ PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 PRIORITY_ROUTINE: Priority.ValueType  # 1
 PRIORITY_URGENT: Priority.ValueType  # 2
 PRIORITY_EMERGENCY: Priority.ValueType  # 3
-Global___Priority: _TypeAlias = Priority  # noqa: Y015
+Global___Priority: typing_extensions.TypeAlias = Priority
 
 class _Section:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
 
-class _SectionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Section.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
+class _SectionEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Section.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     SECTION_UNSPECIFIED: _Section.ValueType  # 0
     SECTION_THIN: _Section.ValueType  # 1
     """spacing <= 1.5 mm"""
@@ -71,14 +71,14 @@ SECTION_MEDIUM: Section.ValueType  # 2
 """between"""
 SECTION_THICK: Section.ValueType  # 3
 """spacing >= 5 mm"""
-Global___Section: _TypeAlias = Section  # noqa: Y015
+Global___Section: typing_extensions.TypeAlias = Section
 
 class _ScanState:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
 
-class _ScanStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ScanState.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
+class _ScanStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_ScanState.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     SCAN_STATE_UNSPECIFIED: _ScanState.ValueType  # 0
     SCAN_STATE_RECEIVING: _ScanState.ValueType  # 1
     """slices may still arrive"""
@@ -101,14 +101,14 @@ SCAN_STATE_REPORTED: ScanState.ValueType  # 3
 """the final report exists"""
 SCAN_STATE_ABANDONED: ScanState.ValueType  # 4
 """the caller went away; the report holds what is known"""
-Global___ScanState: _TypeAlias = ScanState  # noqa: Y015
+Global___ScanState: typing_extensions.TypeAlias = ScanState
 
 class _CompletedBy:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
 
-class _CompletedByEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CompletedBy.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
+class _CompletedByEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_CompletedBy.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     COMPLETED_BY_UNSPECIFIED: _CompletedBy.ValueType  # 0
     COMPLETED_BY_END: _CompletedBy.ValueType  # 1
     """the caller's EndScan"""
@@ -131,14 +131,14 @@ COMPLETED_BY_QUIET: CompletedBy.ValueType  # 3
 """the stream was open but silent for too long"""
 COMPLETED_BY_ABANDONED: CompletedBy.ValueType  # 4
 """the caller went away without EndScan"""
-Global___CompletedBy: _TypeAlias = CompletedBy  # noqa: Y015
+Global___CompletedBy: typing_extensions.TypeAlias = CompletedBy
 
 class _NoScore:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
 
-class _NoScoreEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_NoScore.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
+class _NoScoreEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_NoScore.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     NO_SCORE_UNSPECIFIED: _NoScore.ValueType  # 0
     """there is a score"""
     NO_SCORE_NO_LUNG: _NoScore.ValueType  # 1
@@ -159,14 +159,14 @@ NO_SCORE_TOO_SHORT: NoScore.ValueType  # 2
 """too few slices to be a chest CT"""
 NO_SCORE_NO_SLICES: NoScore.ValueType  # 3
 """no slice was accepted (yet)"""
-Global___NoScore: _TypeAlias = NoScore  # noqa: Y015
+Global___NoScore: typing_extensions.TypeAlias = NoScore
 
 class _MaskKind:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
 
-class _MaskKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MaskKind.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
+class _MaskKindEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_MaskKind.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
     MASK_KIND_UNSPECIFIED: _MaskKind.ValueType  # 0
     """read as LESION"""
     MASK_KIND_LESION: _MaskKind.ValueType  # 1
@@ -178,211 +178,196 @@ MASK_KIND_UNSPECIFIED: MaskKind.ValueType  # 0
 """read as LESION"""
 MASK_KIND_LESION: MaskKind.ValueType  # 1
 MASK_KIND_LUNG: MaskKind.ValueType  # 2
-Global___MaskKind: _TypeAlias = MaskKind  # noqa: Y015
+Global___MaskKind: typing_extensions.TypeAlias = MaskKind
 
-@_typing.final
-class ModelReference(_message.Message):
+@typing.final
+class ModelReference(google.protobuf.message.Message):
     """A model that took part, as ModelService lists it."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    NAME_FIELD_NUMBER: _builtins.int
-    VERSION_FIELD_NUMBER: _builtins.int
-    PRECISION_FIELD_NUMBER: _builtins.int
-    SHA256_FIELD_NUMBER: _builtins.int
-    name: _builtins.str
-    version: _builtins.int
-    precision: _builtins.str
+    NAME_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    PRECISION_FIELD_NUMBER: builtins.int
+    SHA256_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    version: builtins.int
+    precision: builtins.str
     """"fp32", "fp16" or "int8" """
-    sha256: _builtins.str
+    sha256: builtins.str
     """of the artefact that ran"""
     def __init__(
         self,
         *,
-        name: _builtins.str = ...,
-        version: _builtins.int = ...,
-        precision: _builtins.str = ...,
-        sha256: _builtins.str = ...,
+        name: builtins.str = ...,
+        version: builtins.int = ...,
+        precision: builtins.str = ...,
+        sha256: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "precision", b"precision", "sha256", b"sha256", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["name", b"name", "precision", b"precision", "sha256", b"sha256", "version", b"version"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ModelReference: _TypeAlias = ModelReference  # noqa: Y015
+Global___ModelReference: typing_extensions.TypeAlias = ModelReference
 
-@_typing.final
-class Scores(_message.Message):
+@typing.final
+class Scores(google.protobuf.message.Message):
     """Scores over the slices inferred so far.
 
     PO = 100 * lesion volume / lung volume, PHO = the same for lesion above
     -200 HU (Chaganti et al. 2020). iHU = mean HU of the lesion (Li et al. 2020).
     """
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    PO_FIELD_NUMBER: _builtins.int
-    PHO_FIELD_NUMBER: _builtins.int
-    IHU_FIELD_NUMBER: _builtins.int
-    LUNG_ML_FIELD_NUMBER: _builtins.int
-    LESION_ML_FIELD_NUMBER: _builtins.int
-    HIGH_OPACITY_ML_FIELD_NUMBER: _builtins.int
-    NO_SCORE_FIELD_NUMBER: _builtins.int
-    po: _builtins.float
+    PO_FIELD_NUMBER: builtins.int
+    PHO_FIELD_NUMBER: builtins.int
+    IHU_FIELD_NUMBER: builtins.int
+    LUNG_ML_FIELD_NUMBER: builtins.int
+    LESION_ML_FIELD_NUMBER: builtins.int
+    HIGH_OPACITY_ML_FIELD_NUMBER: builtins.int
+    NO_SCORE_FIELD_NUMBER: builtins.int
+    po: builtins.float
     """percent; absent when there is no score"""
-    pho: _builtins.float
+    pho: builtins.float
     """percent; absent when there is no score"""
-    ihu: _builtins.float
+    ihu: builtins.float
     """HU; absent when there is no lesion"""
-    lung_ml: _builtins.float
-    lesion_ml: _builtins.float
-    high_opacity_ml: _builtins.float
+    lung_ml: builtins.float
+    lesion_ml: builtins.float
+    high_opacity_ml: builtins.float
     no_score: Global___NoScore.ValueType
     def __init__(
         self,
         *,
-        po: _builtins.float | None = ...,
-        pho: _builtins.float | None = ...,
-        ihu: _builtins.float | None = ...,
-        lung_ml: _builtins.float = ...,
-        lesion_ml: _builtins.float = ...,
-        high_opacity_ml: _builtins.float = ...,
+        po: builtins.float | None = ...,
+        pho: builtins.float | None = ...,
+        ihu: builtins.float | None = ...,
+        lung_ml: builtins.float = ...,
+        lesion_ml: builtins.float = ...,
+        high_opacity_ml: builtins.float = ...,
         no_score: Global___NoScore.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_ihu", b"_ihu", "_pho", b"_pho", "_po", b"_po", "ihu", b"ihu", "pho", b"pho", "po", b"po"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ihu", b"_ihu", "_pho", b"_pho", "_po", b"_po", "high_opacity_ml", b"high_opacity_ml", "ihu", b"ihu", "lesion_ml", b"lesion_ml", "lung_ml", b"lung_ml", "no_score", b"no_score", "pho", b"pho", "po", b"po"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_ihu", b"_ihu", "_pho", b"_pho", "_po", b"_po", "ihu", b"ihu", "pho", b"pho", "po", b"po"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_ihu", b"_ihu", "_pho", b"_pho", "_po", b"_po", "high_opacity_ml", b"high_opacity_ml", "ihu", b"ihu", "lesion_ml", b"lesion_ml", "lung_ml", b"lung_ml", "no_score", b"no_score", "pho", b"pho", "po", b"po"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__ihu: _TypeAlias = _typing.Literal["ihu"]  # noqa: Y015
-    _WhichOneofArgType__ihu: _TypeAlias = _typing.Literal["_ihu", b"_ihu"]  # noqa: Y015
-    _WhichOneofReturnType__pho: _TypeAlias = _typing.Literal["pho"]  # noqa: Y015
-    _WhichOneofArgType__pho: _TypeAlias = _typing.Literal["_pho", b"_pho"]  # noqa: Y015
-    _WhichOneofReturnType__po: _TypeAlias = _typing.Literal["po"]  # noqa: Y015
-    _WhichOneofArgType__po: _TypeAlias = _typing.Literal["_po", b"_po"]  # noqa: Y015
-    @_typing.overload
+    _WhichOneofReturnType__ihu: typing_extensions.TypeAlias = typing.Literal["ihu"]
+    _WhichOneofArgType__ihu: typing_extensions.TypeAlias = typing.Literal["_ihu", b"_ihu"]
+    _WhichOneofReturnType__pho: typing_extensions.TypeAlias = typing.Literal["pho"]
+    _WhichOneofArgType__pho: typing_extensions.TypeAlias = typing.Literal["_pho", b"_pho"]
+    _WhichOneofReturnType__po: typing_extensions.TypeAlias = typing.Literal["po"]
+    _WhichOneofArgType__po: typing_extensions.TypeAlias = typing.Literal["_po", b"_po"]
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__ihu) -> _WhichOneofReturnType__ihu | None: ...
-    @_typing.overload
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pho) -> _WhichOneofReturnType__pho | None: ...
-    @_typing.overload
+    @typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__po) -> _WhichOneofReturnType__po | None: ...
 
-Global___Scores: _TypeAlias = Scores  # noqa: Y015
+Global___Scores: typing_extensions.TypeAlias = Scores
 
-@_typing.final
-class MissingSlices(_message.Message):
+@typing.final
+class MissingSlices(google.protobuf.message.Message):
     """Slices that should lie between two received ones but never came."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    FROM_MM_FIELD_NUMBER: _builtins.int
-    TO_MM_FIELD_NUMBER: _builtins.int
-    COUNT_FIELD_NUMBER: _builtins.int
-    from_mm: _builtins.float
+    FROM_MM_FIELD_NUMBER: builtins.int
+    TO_MM_FIELD_NUMBER: builtins.int
+    COUNT_FIELD_NUMBER: builtins.int
+    from_mm: builtins.float
     """patient z of the last slice below the gap"""
-    to_mm: _builtins.float
+    to_mm: builtins.float
     """patient z of the first slice above the gap"""
-    count: _builtins.int
+    count: builtins.int
     """how many slices of the scan's spacing fit between"""
     def __init__(
         self,
         *,
-        from_mm: _builtins.float = ...,
-        to_mm: _builtins.float = ...,
-        count: _builtins.int = ...,
+        from_mm: builtins.float = ...,
+        to_mm: builtins.float = ...,
+        count: builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "from_mm", b"from_mm", "to_mm", b"to_mm"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["count", b"count", "from_mm", b"from_mm", "to_mm", b"to_mm"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___MissingSlices: _TypeAlias = MissingSlices  # noqa: Y015
+Global___MissingSlices: typing_extensions.TypeAlias = MissingSlices
 
-@_typing.final
-class Warning(_message.Message):
+@typing.final
+class Warning(google.protobuf.message.Message):
     """Something the reader of a report should know; the scan goes on."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    REASON_FIELD_NUMBER: _builtins.int
-    MESSAGE_FIELD_NUMBER: _builtins.int
-    SOP_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    reason: _builtins.str
+    REASON_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    SOP_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    reason: builtins.str
     """machine-readable, e.g. "GANTRY_TILT" """
-    message: _builtins.str
+    message: builtins.str
     """one sentence"""
-    sop_instance_uid: _builtins.str
+    sop_instance_uid: builtins.str
     """empty when it concerns the whole scan"""
     def __init__(
         self,
         *,
-        reason: _builtins.str = ...,
-        message: _builtins.str = ...,
-        sop_instance_uid: _builtins.str = ...,
+        reason: builtins.str = ...,
+        message: builtins.str = ...,
+        sop_instance_uid: builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "reason", b"reason", "sop_instance_uid", b"sop_instance_uid"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["message", b"message", "reason", b"reason", "sop_instance_uid", b"sop_instance_uid"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Warning: _TypeAlias = Warning  # noqa: Y015
+Global___Warning: typing_extensions.TypeAlias = Warning
 
-@_typing.final
-class Refusal(_message.Message):
+@typing.final
+class Refusal(google.protobuf.message.Message):
     """Why something was refused."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    @_typing.final
-    class MetadataEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
+    @typing.final
+    class MetadataEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.str
         def __init__(
             self,
             *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
+            key: builtins.str = ...,
+            value: builtins.str = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    REASON_FIELD_NUMBER: _builtins.int
-    MESSAGE_FIELD_NUMBER: _builtins.int
-    METADATA_FIELD_NUMBER: _builtins.int
-    reason: _builtins.str
+    REASON_FIELD_NUMBER: builtins.int
+    MESSAGE_FIELD_NUMBER: builtins.int
+    METADATA_FIELD_NUMBER: builtins.int
+    reason: builtins.str
     """machine-readable, e.g. "NOT_CT"; stable"""
-    message: _builtins.str
+    message: builtins.str
     """one sentence a technologist understands"""
-    @_builtins.property
-    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+    @property
+    def metadata(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.str]:
         """the values that led to it"""
 
     def __init__(
         self,
         *,
-        reason: _builtins.str = ...,
-        message: _builtins.str = ...,
-        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        reason: builtins.str = ...,
+        message: builtins.str = ...,
+        metadata: collections.abc.Mapping[builtins.str, builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["message", b"message", "metadata", b"metadata", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["message", b"message", "metadata", b"metadata", "reason", b"reason"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Refusal: _TypeAlias = Refusal  # noqa: Y015
+Global___Refusal: typing_extensions.TypeAlias = Refusal
 
-@_typing.final
-class SliceMask(_message.Message):
+@typing.final
+class SliceMask(google.protobuf.message.Message):
     """One binary mask of one slice on the slice's own pixel grid (the rows and
     columns of the image as it was sent, row-major, first row first).
 
@@ -394,171 +379,163 @@ class SliceMask(_message.Message):
     with value, pos += run, value = 1 - value; the rest is 0.
     """
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    SOP_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    KIND_FIELD_NUMBER: _builtins.int
-    ROWS_FIELD_NUMBER: _builtins.int
-    COLUMNS_FIELD_NUMBER: _builtins.int
-    RUNS_FIELD_NUMBER: _builtins.int
-    REVISION_FIELD_NUMBER: _builtins.int
-    POSITION_MM_FIELD_NUMBER: _builtins.int
-    sop_instance_uid: _builtins.str
+    SOP_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    KIND_FIELD_NUMBER: builtins.int
+    ROWS_FIELD_NUMBER: builtins.int
+    COLUMNS_FIELD_NUMBER: builtins.int
+    RUNS_FIELD_NUMBER: builtins.int
+    REVISION_FIELD_NUMBER: builtins.int
+    POSITION_MM_FIELD_NUMBER: builtins.int
+    sop_instance_uid: builtins.str
     kind: Global___MaskKind.ValueType
-    rows: _builtins.int
-    columns: _builtins.int
-    revision: _builtins.int
+    rows: builtins.int
+    columns: builtins.int
+    revision: builtins.int
     """Counts up when a mask is revised because a neighbouring slice arrived.
     A mask replaces every mask of the same slice and kind with a lower revision.
     """
-    position_mm: _builtins.float
+    position_mm: builtins.float
     """place on the patient axis, foot to head"""
-    @_builtins.property
-    def runs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]: ...
+    @property
+    def runs(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
     def __init__(
         self,
         *,
-        sop_instance_uid: _builtins.str = ...,
+        sop_instance_uid: builtins.str = ...,
         kind: Global___MaskKind.ValueType = ...,
-        rows: _builtins.int = ...,
-        columns: _builtins.int = ...,
-        runs: _abc.Iterable[_builtins.int] | None = ...,
-        revision: _builtins.int = ...,
-        position_mm: _builtins.float = ...,
+        rows: builtins.int = ...,
+        columns: builtins.int = ...,
+        runs: collections.abc.Iterable[builtins.int] | None = ...,
+        revision: builtins.int = ...,
+        position_mm: builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "kind", b"kind", "position_mm", b"position_mm", "revision", b"revision", "rows", b"rows", "runs", b"runs", "sop_instance_uid", b"sop_instance_uid"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["columns", b"columns", "kind", b"kind", "position_mm", b"position_mm", "revision", b"revision", "rows", b"rows", "runs", b"runs", "sop_instance_uid", b"sop_instance_uid"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___SliceMask: _TypeAlias = SliceMask  # noqa: Y015
+Global___SliceMask: typing_extensions.TypeAlias = SliceMask
 
-@_typing.final
-class Report(_message.Message):
+@typing.final
+class Report(google.protobuf.message.Message):
     """The final report of a scan. Two runs over the same accepted slices give the
     same Report, bit for bit, apart from `timing`.
     """
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    @_typing.final
-    class ModelsEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
+    @typing.final
+    class ModelsEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        @_builtins.property
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        @property
         def value(self) -> Global___ModelReference: ...
         def __init__(
             self,
             *,
-            key: _builtins.str = ...,
+            key: builtins.str = ...,
             value: Global___ModelReference | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["value", b"value"]
+        def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-    SCAN_ID_FIELD_NUMBER: _builtins.int
-    STUDY_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    SERIES_INSTANCE_UID_FIELD_NUMBER: _builtins.int
-    STATE_FIELD_NUMBER: _builtins.int
-    SCORES_FIELD_NUMBER: _builtins.int
-    SECTION_FIELD_NUMBER: _builtins.int
-    SPACING_MM_FIELD_NUMBER: _builtins.int
-    SLICES_FIELD_NUMBER: _builtins.int
-    MISSING_FIELD_NUMBER: _builtins.int
-    WARNINGS_FIELD_NUMBER: _builtins.int
-    COMPLETED_BY_FIELD_NUMBER: _builtins.int
-    MODELS_FIELD_NUMBER: _builtins.int
-    PRECISION_FIELD_NUMBER: _builtins.int
-    DISCLAIMER_FIELD_NUMBER: _builtins.int
-    TIMING_FIELD_NUMBER: _builtins.int
-    scan_id: _builtins.str
-    study_instance_uid: _builtins.str
-    series_instance_uid: _builtins.str
+    SCAN_ID_FIELD_NUMBER: builtins.int
+    STUDY_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    SCORES_FIELD_NUMBER: builtins.int
+    SECTION_FIELD_NUMBER: builtins.int
+    SPACING_MM_FIELD_NUMBER: builtins.int
+    SLICES_FIELD_NUMBER: builtins.int
+    MISSING_FIELD_NUMBER: builtins.int
+    WARNINGS_FIELD_NUMBER: builtins.int
+    COMPLETED_BY_FIELD_NUMBER: builtins.int
+    MODELS_FIELD_NUMBER: builtins.int
+    PRECISION_FIELD_NUMBER: builtins.int
+    DISCLAIMER_FIELD_NUMBER: builtins.int
+    TIMING_FIELD_NUMBER: builtins.int
+    scan_id: builtins.str
+    study_instance_uid: builtins.str
+    series_instance_uid: builtins.str
     state: Global___ScanState.ValueType
     """REPORTED or ABANDONED"""
     section: Global___Section.ValueType
-    spacing_mm: _builtins.float
+    spacing_mm: builtins.float
     """distance between neighbouring slices"""
-    slices: _builtins.int
+    slices: builtins.int
     """accepted"""
     completed_by: Global___CompletedBy.ValueType
-    precision: _builtins.str
+    precision: builtins.str
     """lowest precision that took part"""
-    disclaimer: _builtins.str
-    @_builtins.property
+    disclaimer: builtins.str
+    @property
     def scores(self) -> Global___Scores: ...
-    @_builtins.property
-    def missing(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingSlices]: ...
-    @_builtins.property
-    def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Warning]: ...
-    @_builtins.property
-    def models(self) -> _containers.MessageMap[_builtins.str, Global___ModelReference]:
+    @property
+    def missing(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___MissingSlices]: ...
+    @property
+    def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Warning]: ...
+    @property
+    def models(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, Global___ModelReference]:
         """by role: "lung", "lesion" """
 
-    @_builtins.property
+    @property
     def timing(self) -> Global___Timing: ...
     def __init__(
         self,
         *,
-        scan_id: _builtins.str = ...,
-        study_instance_uid: _builtins.str = ...,
-        series_instance_uid: _builtins.str = ...,
+        scan_id: builtins.str = ...,
+        study_instance_uid: builtins.str = ...,
+        series_instance_uid: builtins.str = ...,
         state: Global___ScanState.ValueType = ...,
         scores: Global___Scores | None = ...,
         section: Global___Section.ValueType = ...,
-        spacing_mm: _builtins.float = ...,
-        slices: _builtins.int = ...,
-        missing: _abc.Iterable[Global___MissingSlices] | None = ...,
-        warnings: _abc.Iterable[Global___Warning] | None = ...,
+        spacing_mm: builtins.float = ...,
+        slices: builtins.int = ...,
+        missing: collections.abc.Iterable[Global___MissingSlices] | None = ...,
+        warnings: collections.abc.Iterable[Global___Warning] | None = ...,
         completed_by: Global___CompletedBy.ValueType = ...,
-        models: _abc.Mapping[_builtins.str, Global___ModelReference] | None = ...,
-        precision: _builtins.str = ...,
-        disclaimer: _builtins.str = ...,
+        models: collections.abc.Mapping[builtins.str, Global___ModelReference] | None = ...,
+        precision: builtins.str = ...,
+        disclaimer: builtins.str = ...,
         timing: Global___Timing | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["scores", b"scores", "timing", b"timing"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_by", b"completed_by", "disclaimer", b"disclaimer", "missing", b"missing", "models", b"models", "precision", b"precision", "scan_id", b"scan_id", "scores", b"scores", "section", b"section", "series_instance_uid", b"series_instance_uid", "slices", b"slices", "spacing_mm", b"spacing_mm", "state", b"state", "study_instance_uid", b"study_instance_uid", "timing", b"timing", "warnings", b"warnings"]  # noqa: Y015
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["scores", b"scores", "timing", b"timing"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["completed_by", b"completed_by", "disclaimer", b"disclaimer", "missing", b"missing", "models", b"models", "precision", b"precision", "scan_id", b"scan_id", "scores", b"scores", "section", b"section", "series_instance_uid", b"series_instance_uid", "slices", b"slices", "spacing_mm", b"spacing_mm", "state", b"state", "study_instance_uid", b"study_instance_uid", "timing", b"timing", "warnings", b"warnings"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Report: _TypeAlias = Report  # noqa: Y015
+Global___Report: typing_extensions.TypeAlias = Report
 
-@_typing.final
-class Timing(_message.Message):
+@typing.final
+class Timing(google.protobuf.message.Message):
     """When things happened; differs from run to run."""
 
-    DESCRIPTOR: _descriptor.Descriptor
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
-    LAST_SLICE_TO_REPORT_S_FIELD_NUMBER: _builtins.int
-    OPENED_UNIX_S_FIELD_NUMBER: _builtins.int
-    REPORTED_UNIX_S_FIELD_NUMBER: _builtins.int
-    SLICES_REFUSED_FIELD_NUMBER: _builtins.int
-    last_slice_to_report_s: _builtins.float
+    LAST_SLICE_TO_REPORT_S_FIELD_NUMBER: builtins.int
+    OPENED_UNIX_S_FIELD_NUMBER: builtins.int
+    REPORTED_UNIX_S_FIELD_NUMBER: builtins.int
+    SLICES_REFUSED_FIELD_NUMBER: builtins.int
+    last_slice_to_report_s: builtins.float
     """last slice received to report ready"""
-    opened_unix_s: _builtins.float
-    reported_unix_s: _builtins.float
-    slices_refused: _builtins.int
+    opened_unix_s: builtins.float
+    reported_unix_s: builtins.float
+    slices_refused: builtins.int
     """while the scan was received"""
     def __init__(
         self,
         *,
-        last_slice_to_report_s: _builtins.float = ...,
-        opened_unix_s: _builtins.float = ...,
-        reported_unix_s: _builtins.float = ...,
-        slices_refused: _builtins.int = ...,
+        last_slice_to_report_s: builtins.float = ...,
+        opened_unix_s: builtins.float = ...,
+        reported_unix_s: builtins.float = ...,
+        slices_refused: builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_slice_to_report_s", b"last_slice_to_report_s", "opened_unix_s", b"opened_unix_s", "reported_unix_s", b"reported_unix_s", "slices_refused", b"slices_refused"]  # noqa: Y015
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["last_slice_to_report_s", b"last_slice_to_report_s", "opened_unix_s", b"opened_unix_s", "reported_unix_s", b"reported_unix_s", "slices_refused", b"slices_refused"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Timing: _TypeAlias = Timing  # noqa: Y015
+Global___Timing: typing_extensions.TypeAlias = Timing

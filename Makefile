@@ -1,0 +1,49 @@
+# `make demo` and `make test` do all the set-up there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check lock protos clean
+
+# Scores a phantom (or SCAN=folder of DICOM) slice by slice, as a scanner would send it.
+demo: $(VENV)/.installed
+	$(BIN)/breathhold demo $(if $(SCAN),--scan "$(SCAN)")
+
+test: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+# Mends what can be mended, then tests.
+check: $(VENV)/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(MAKE) test
+
+# What the daemon needs, at locked versions.
+$(VENV)/.installed: requirements/base.txt pyproject.toml | $(BIN)/python
+	$(BIN)/pip install --quiet --no-deps -r requirements/base.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+# Also the tests' tools and PyTorch (CPU is enough).
+$(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
+	$(BIN)/pip install --quiet --no-deps -r requirements/dev.txt
+	$(BIN)/pip install --quiet --constraint requirements/dev.txt torch==2.13.0
+	touch $@
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+# Writes requirements/*.txt anew from pyproject.toml.
+lock: $(VENV)/.installed-dev
+	$(BIN)/python requirements/lock.py
+
+# Writes the Python stubs anew from the .proto files.
+protos: $(VENV)/.installed-dev
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python protos/generate.py
+	$(BIN)/buf lint protos
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
