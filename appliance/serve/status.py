@@ -28,5 +28,6 @@ async def abort(
         )
     )
     status = status_pb2.Status(code=code.value[0], message=error.message, details=[detail])
-    await context.abort_with_status(rpc_status.to_status(status))
-    raise AssertionError("abort_with_status returned")
+    wire = rpc_status.to_status(status)
+    await context.abort(wire.code, wire.details, wire.trailing_metadata)
+    raise AssertionError("abort returned")
