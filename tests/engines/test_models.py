@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from engines.models import ModelError, load_repository, load_spec
+from tests.tiny_models import write_tiny_repository
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return write_tiny_repository(tmp_path)
+
+
+def change(folder: Path, pattern: str, replacement: str) -> None:
+    path = folder / "spec.toml"
+    text = path.read_text()
+    changed = re.sub(pattern, replacement, text, flags=re.MULTILINE)
+    assert changed != text
+    path.write_text(changed)
+
+
+def test_a_repository_is_read(repository: Path) -> None:
+    specs = {spec.name: spec for spec in load_repository(repository)}
+    assert specs.keys() == {"lung", "lesion"}
+    assert specs["lesion"].planes == 3
+    specs["lesion"].artefact("fp32").verify()
+
+
+@pytest.mark.parametrize(
+    ("pattern", "replacement", "message"),
+    [
+        (r'^role = "lesion"', 'role = "heart"', "role must be one of"),
+        (r"^planes = 3", "planes = 2", "planes must be odd"),
+        (r"^window_hu = .*", "window_hu = [100.0, 100.0]", "window"),
+        (r"^sections = .*", 'sections = ["huge"]', "sections"),
+        (r"^threshold = .*", "", "field missing or wrong: KeyError"),
+        (r'^precision = "fp32"', 'precision = "fp8"', "precision must be one of"),
+        (r"^size = .*", "size = 64", "expected a list"),
+        (r"^\[input\]", "[input", "spec.toml"),
+    ],
+)
+def test_a_broken_spec_is_named(
+    repository: Path, pattern: str, replacement: str, message: str
+) -> None:
+    change(repository / "lesion", pattern, replacement)
+    with pytest.raises(ModelError, match=message):
+        load_spec(repository / "lesion")
+
+
+def test_a_changed_file_is_not_served(repository: Path) -> None:
+    path = repository / "lung" / "1" / "model.onnx"
+    path.write_bytes(path.read_bytes() + b"\0")
+    with pytest.raises(ModelError, match="SHA-256"):
+        load_spec(repository / "lung").artefact("fp32").verify()
+    path.unlink()
+    with pytest.raises(ModelError, match="missing"):
+        load_spec(repository / "lung").artefact("fp32").verify()
+
+
+def test_an_absent_precision_and_an_empty_folder_are_errors(
+    repository: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelError, match="no int8"):
+        load_spec(repository / "lung").artefact("int8")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ModelError, match="no model found"):
+        load_repository(tmp_path / "empty")
