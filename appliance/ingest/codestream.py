@@ -24,6 +24,7 @@ _END = b"\xff\xd9"
 _FRAME_MARKERS = frozenset((*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC),
                             *range(0xCD, 0xD0), 0xF7))  # fmt: skip
 _MAX_MARKERS = 1000
+_MAX_PADDING = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +50,17 @@ class FrameHeader:
 
 
 def check_complete(frame: bytes) -> None:
-    """Refuse a codestream without its end mark (zero padding may follow it).
+    """Refuse a codestream without its end mark (some bytes of padding may follow it).
+
+    The mark cannot occur inside compressed data: both codecs keep 0xFF followed
+    by more than 0x8F for markers.
 
     Raises
     ------
     SliceRefusedError
         TRUNCATED.
     """
-    if not frame[-64:].rstrip(b"\0").endswith(_END):
+    if _END not in frame[-_MAX_PADDING:]:
         raise refuse(RefusalReason.TRUNCATED, "The compressed pixel data are cut short.")
 
 

@@ -1,11 +1,12 @@
 """The decoders: one compressed frame to unsigned 16-bit words.
 
 Which library decodes what is fixed here, so that a slice decodes to the same
-values on every machine: JPEG (lossless and 12 bit) by GDCM, JPEG-LS by CharLS
-(pyjpegls), JPEG 2000 and HTJ2K by OpenJPEG, RLE by pylibjpeg-rle. They are
-called below pydicom's own plug-in layer, which would choose by what is
-installed and warn through a filter that threads share. None of them releases
-the interpreter lock while it decodes.
+values on every machine: JPEG (lossless and 12 bit) by libjpeg-turbo
+(imagecodecs), JPEG-LS by CharLS (pyjpegls), JPEG 2000 and HTJ2K by OpenJPEG,
+RLE by imagecodecs. GDCM and pylibjpeg-rle are not among them: the one ends the
+process on damaged JPEG data, the other panics on damaged RLE data. The decoders
+are called below pydicom's own plug-in layer, which would choose by what is
+installed and warn through a filter that threads share.
 """
 
 from __future__ import annotations
@@ -15,11 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import _openjpeg  # type: ignore[import-not-found]
-import gdcm
+import imagecodecs
 import jpeg_ls  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
-from rle.rle import decode_frame as decode_rle_frame  # type: ignore[import-not-found]
 
 from appliance.ingest.codestream import (
     FrameHeader,
@@ -28,12 +28,9 @@ from appliance.ingest.codestream import (
     read_jpeg_header,
 )
 from appliance.ingest.errors import SliceRefusedError, refuse
+from appliance.ingest.rle import decode_rle
 from appliance.ingest.syntaxes import Codec
 from appliance.scan.verdicts import RefusalReason
-
-gdcm.Trace.DebugOff()
-gdcm.Trace.WarningOff()
-gdcm.Trace.ErrorOff()
 
 Words = npt.NDArray[np.uint16]
 _EXTENDED = 0xC1
@@ -83,49 +80,17 @@ def decode_frame(codec: Codec, frame: bytes, rows: int, columns: int) -> Decoded
 
 
 def _decode_rle(frame: bytes, rows: int, columns: int) -> DecodedFrame:
-    decoded = decode_rle_frame(frame, rows * columns, 16, "<")
-    return DecodedFrame(_as_words(decoded, rows, columns, Codec.RLE))
+    return DecodedFrame(decode_rle(frame, rows, columns))
 
 
 def _decode_jpeg(frame: bytes, rows: int, columns: int) -> DecodedFrame:
     header = read_jpeg_header(frame)
     _check_claim(header, rows, columns, Codec.JPEG)
     check_complete(frame)
-    decoded = _gdcm_image(frame, header).GetBuffer()
-    if decoded is None:
-        raise _undecodable(Codec.JPEG)
-    words = _as_words(decoded.encode("utf-8", "surrogateescape"), rows, columns, Codec.JPEG)
-    return DecodedFrame(words, header.precision)
-
-
-def _gdcm_image(frame: bytes, header: FrameHeader) -> gdcm.Image:
-    """The frame as GDCM wants it: an image whose pixel data are still compressed."""
     if header.process not in (_EXTENDED, _LOSSLESS):
         raise _undecodable(Codec.JPEG)
-    fragment = gdcm.Fragment()
-    fragment.SetByteStringValue(frame)
-    fragments = gdcm.SequenceOfFragments.New()
-    fragments.AddFragment(fragment)
-    element = gdcm.DataElement(gdcm.Tag(0x7FE0, 0x0010))
-    element.SetValue(fragments.__ref__())
-    image = gdcm.Image()
-    image.SetNumberOfDimensions(2)
-    image.SetDimensions((header.columns, header.rows, 1))
-    image.SetDataElement(element)
-    grey = gdcm.PhotometricInterpretation.MONOCHROME2
-    image.SetPhotometricInterpretation(gdcm.PhotometricInterpretation(grey))
-    image.SetTransferSyntax(gdcm.TransferSyntax(_gdcm_syntax(header)))
-    # GDCM picks its JPEG library by the allocated bits: 12 for the DCT, 16 for lossless.
-    allocated = 12 if header.process == _EXTENDED else 16
-    bits = header.precision
-    image.SetPixelFormat(gdcm.PixelFormat(1, allocated, bits, bits - 1, 0))
-    return image
-
-
-def _gdcm_syntax(header: FrameHeader) -> int:
-    if header.process == _EXTENDED:
-        return int(gdcm.TransferSyntax.JPEGExtendedProcess2_4)
-    return int(gdcm.TransferSyntax.JPEGLosslessProcess14)
+    decoded = imagecodecs.jpeg8_decode(frame)
+    return DecodedFrame(_as_words(decoded.tobytes(), rows, columns, Codec.JPEG), header.precision)
 
 
 def _decode_jpeg_ls(frame: bytes, rows: int, columns: int) -> DecodedFrame:
