@@ -1,0 +1,1 @@
+"""The command `breathhold`: one module a verb."""

@@ -1,0 +1,190 @@
+"""The doctor's questions, each answered by looking."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from appliance.cli.gpus import gpu_names
+from appliance.config import Config
+from appliance.ingest.syntaxes import TRANSFER_SYNTAXES, Codec
+from engines.models import ModelError, load_repository
+from engines.runtimes import RUNTIMES
+
+_OLDEST_PYTHON = (3, 11)
+_LEAST_MEMORY_GIB = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One question and its answer.
+
+    Parameters
+    ----------
+    name
+        What was looked at.
+    ok
+        Whether it is there and works.
+    needed
+        Whether the appliance needs it to score scans.
+    detail
+        What was found.
+    remedy
+        What to do, where something is missing.
+    """
+
+    name: str
+    ok: bool
+    needed: bool
+    detail: str
+    remedy: str = ""
+
+    def record(self) -> dict[str, object]:
+        return {"event": "check", **asdict(self)}
+
+
+def examine(config: Config) -> list[Check]:
+    """Every check, for a daemon with this configuration."""
+    return [
+        _python(),
+        _platform(),
+        _memory(),
+        *_runtimes(),
+        _dali(),
+        *_codecs(),
+        *_models(config.engine.repository),
+        _state_folder(config.storage.state_dir),
+        _port("gRPC address", config.server.listen),
+        _port("http address", config.server.http),
+        *_gpu(),
+        _package("training", "torch", "pip install 'breathhold[train]'"),
+    ]
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    new_enough = sys.version_info >= _OLDEST_PYTHON
+    remedy = "" if new_enough else "Python 3.11 or newer is needed."
+    return Check("Python", new_enough, True, version, remedy)
+
+
+def _platform() -> Check:
+    system, machine = platform.system(), platform.machine()
+    cores = len(os.sched_getaffinity(0))
+    right = (system, machine) == ("Linux", "x86_64")
+    remedy = "" if right else "Linux on x86-64 is needed."
+    return Check("machine", right, True, f"{system} {machine}, {cores} cores", remedy)
+
+
+def _memory() -> Check:
+    gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    enough = gib >= _LEAST_MEMORY_GIB
+    remedy = "" if enough else f"{_LEAST_MEMORY_GIB:g} GiB are needed."
+    return Check("memory", enough, True, f"{gib:.1f} GiB", remedy)
+
+
+def _runtimes() -> Iterator[Check]:
+    usable = {name: runtime for name, runtime in RUNTIMES.items() if not runtime.unavailable()}
+    for name, runtime in RUNTIMES.items():
+        reason = runtime.unavailable()
+        needed = not usable
+        detail = reason or runtime.device()
+        yield Check(f"runtime {name}", reason is None, needed, detail)
+
+
+def _dali() -> Check:
+    try:
+        from nvidia import dali
+    except ImportError:
+        remedy = "pip install nvidia-dali-cuda130"
+        return Check("DALI", False, True, "the package is not installed", remedy)
+    devices = ", ".join(["CPU", *gpu_names()])
+    return Check("DALI", True, True, f"{dali.__version__} on {devices}")
+
+
+_CODEC_PACKAGES = {
+    Codec.RLE: ("rle", "pylibjpeg-rle"),
+    Codec.JPEG: ("gdcm", "python-gdcm"),
+    Codec.JPEG_LS: ("jpeg_ls", "pyjpegls"),
+    Codec.JPEG_2000: ("_openjpeg", "pylibjpeg-openjpeg"),
+}
+
+
+def _codecs() -> Iterator[Check]:
+    for codec in Codec:
+        names = [syntax.name for syntax in TRANSFER_SYNTAXES.values() if syntax.codec is codec]
+        title = f"pixels, {codec.value}"
+        module, package = _CODEC_PACKAGES.get(codec, ("numpy", "numpy"))
+        if importlib.util.find_spec(module):
+            yield Check(title, True, True, ", ".join(names))
+        else:
+            yield Check(title, False, True, f"{package} is missing", f"pip install {package}")
+
+
+def _models(repository: Path) -> Iterator[Check]:
+    try:
+        specs = load_repository(repository)
+    except ModelError as error:
+        yield Check("models", False, True, str(error), "Install the package again.")
+        return
+    for spec in specs:
+        for artefact in spec.artefacts:
+            title = f"model {spec.name} {artefact.precision}"
+            sections = "/".join(spec.sections)
+            detail = f"version {spec.version}, {spec.role}, {sections}, hash as recorded"
+            yield _checked(title, detail, artefact.verify)
+
+
+def _checked(title: str, detail: str, verify: Callable[[], None]) -> Check:
+    try:
+        verify()
+    except ModelError as error:
+        return Check(title, False, True, str(error), "Install the package again.")
+    return Check(title, True, True, detail)
+
+
+def _state_folder(folder: Path) -> Check:
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        return Check("state folder", True, False, str(folder))
+    return Check(
+        "state folder",
+        False,
+        False,
+        f"{folder} cannot be written by this user",
+        "breathhold serve --state DIR",
+    )
+
+
+def _port(title: str, address: str) -> Check:
+    host, _, port = address.rpartition(":")
+    try:
+        with socket.create_server((host.strip("[]"), int(port))):
+            return Check(title, True, False, f"{address} is free")
+    except OSError as error:
+        detail = f"{address}: {error.strerror or error}"
+        return Check(title, False, False, detail, "Another daemon runs, or choose another port.")
+
+
+def _gpu() -> Iterator[Check]:
+    names = gpu_names()
+    detail = ", ".join(names) or "no NVIDIA GPU with a driver was found"
+    yield Check("GPU", bool(names), False, detail)
+    yield _package("TensorRT", "tensorrt", "pip install tensorrt")
+    yield _package("TensorRT-RTX", "tensorrt_rtx", "pip install tensorrt-rtx")
+    yield _package("CUDA for Python", "pycuda", "pip install pycuda")
+
+
+def _package(title: str, module: str, remedy: str) -> Check:
+    if importlib.util.find_spec(module) is None:
+        return Check(title, False, False, f"the package {module} is not installed", remedy)
+    distributions = importlib.metadata.packages_distributions().get(module, [module])
+    version = importlib.metadata.version(distributions[0])
+    return Check(title, True, False, f"{distributions[0]} {version}")

@@ -1,0 +1,90 @@
+"""The command's entry: verbs, exit codes, and errors as one sentence."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+from typer.exceptions import TyperException
+
+from appliance.cli.config import app as config_app
+from appliance.cli.demo import demo
+from appliance.cli.doctor import doctor
+from appliance.cli.phantom import phantom
+from appliance.cli.report import report
+from appliance.cli.send import send
+from appliance.cli.serve import serve
+from appliance.cli.watch import watch
+
+_DEBUG = "BREATHHOLD_DEBUG"
+
+app = typer.Typer(
+    name="breathhold",
+    help="Scores COVID-19 pneumonia on chest CT while the patient is still on the table. "
+    "Research software: not a diagnosis.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (serve, demo, send, watch, report, phantom, doctor):
+    app.command()(verb)
+app.add_typer(config_app, name="config")
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option(help="Show where an error was raised.")] = False,
+) -> None:
+    if debug:
+        os.environ[_DEBUG] = "1"
+
+
+def run() -> None:
+    """Run the command and leave with its exit code."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command.
+
+    Returns
+    -------
+    0 done, 1 failed, 2 used wrongly.
+    """
+    try:
+        code = app(arguments, prog_name="breathhold", standalone_mode=False)
+    except TyperException as error:
+        return _complain(error.format_message(), error.exit_code)
+    except (typer.Abort, KeyboardInterrupt):
+        return _complain("Stopped.")
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        if os.environ.get(_DEBUG):
+            raise
+        return _complain(_sentence(error))
+    return code if isinstance(code, int) else 0
+
+
+def _complain(sentence: str, code: int = 1) -> int:
+    if sentence:
+        print("breathhold:", " ".join(sentence.split()), file=sys.stderr)
+    return code
+
+
+def _sentence(error: Exception) -> str:
+    from appliance.cli.errors import expected
+
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}"
+    if isinstance(error, expected()):
+        return str(error)
+    return (
+        f"an unexpected fault ({type(error).__name__}: {error}); "
+        "run with --debug to see where it was raised"
+    )

@@ -1,0 +1,18 @@
+"""Where results go: stdout, as JSON lines or for people."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from rich.console import Console
+
+
+def print_json(record: Mapping[str, object]) -> None:
+    """One object on one line, at once."""
+    print(json.dumps(record, allow_nan=False), flush=True)
+
+
+def console() -> Console:
+    """For people, on stdout."""
+    return Console(highlight=False)

@@ -1,0 +1,41 @@
+"""``breathhold report``: the final report of a scan."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from appliance.cli.options import DEFAULT_TO, Json, Masks, To
+
+
+def report(
+    scan: Annotated[str, typer.Argument(help="The scan id, or the Series Instance UID.")],
+    to: To = DEFAULT_TO,
+    json: Json = False,
+    masks: Masks = None,
+    dicom: Annotated[
+        Path | None,
+        typer.Option(help="Folder the scan was sent from; masks get their geometry from it."),
+    ] = None,
+) -> None:
+    """Print the final report of a scan."""
+    if masks is not None and dicom is None:
+        raise typer.BadParameter(
+            "--masks needs --dicom FOLDER, the folder the scan was sent from: "
+            "masks travel without geometry"
+        )
+    from appliance.cli.pictures import write_pictures
+    from appliance.cli.playing import show_report
+    from appliance.client import ScanClient, dicom_slices
+    from appliance.ingest import find_series
+
+    with ScanClient(to) as client:
+        found = client.report(scan)
+        written = None
+        if masks is not None and dicom is not None:
+            files = [file for series in find_series(dicom).series for file in series.files]
+            paths = {one.sop_instance_uid: one.path for one in dicom_slices(files)}
+            written = write_pictures(client, scan, paths, masks)
+    show_report(found, json=json, written=written)

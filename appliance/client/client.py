@@ -1,0 +1,199 @@
+"""The client of one appliance."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Self
+
+import grpc
+
+from appliance.client.errors import ClientError, from_rpc
+from appliance.client.sending import Call, Interrupted, OutgoingScan, ScanEvent, Sending
+from breathhold.v1 import (
+    model_pb2,
+    model_pb2_grpc,
+    scan_pb2_grpc,
+    triage_pb2,
+    triage_pb2_grpc,
+    types_pb2,
+)
+from breathhold.v1 import scan_pb2 as pb
+
+_FIRST_WAIT_S = 0.2
+_LONGEST_WAIT_S = 3.0
+_ANSWER_S = 30.0
+_SERIES_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
+_OPTIONS = (
+    ("grpc.max_receive_message_length", 64 * 2**20),
+    ("grpc.max_send_message_length", 64 * 2**20),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 200),
+    ("grpc.min_reconnect_backoff_ms", 1_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+
+class ScanClient:
+    """Talks to one appliance. Close it, or use it in a ``with`` statement.
+
+    Parameters
+    ----------
+    target
+        HOST:PORT of the appliance's gRPC address.
+    """
+
+    def __init__(self, target: str) -> None:
+        self.target = target
+        self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+        self._scans = scan_pb2_grpc.ScanServiceStub(self._channel)
+        self._triage = triage_pb2_grpc.TriageServiceStub(self._channel)
+        self._models = model_pb2_grpc.ModelServiceStub(self._channel)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def send(self, scan: OutgoingScan, *, patience_s: float = 60.0) -> Iterator[ScanEvent]:
+        """Send a scan and yield all that the appliance says of it, the report last.
+
+        When the connection breaks, an :class:`Interrupted` is yielded, the scan is
+        opened again, and only slices that were not kept are sent. A scan that was
+        finished before is answered with its report.
+
+        Parameters
+        ----------
+        scan
+            What to send.
+        patience_s
+            How long to try without any answer before giving up, s.
+
+        Raises
+        ------
+        ClientError
+            When the appliance refuses the scan, or patience is at an end.
+        OSError
+            When a slice cannot be read.
+        """
+        sending = Sending(scan)
+        heard, wait_s = time.monotonic(), _FIRST_WAIT_S
+        while True:
+            try:
+                for event in self._call(sending):
+                    yield event
+                    if not isinstance(event, pb.Opened):
+                        heard, wait_s = time.monotonic(), _FIRST_WAIT_S
+                    if isinstance(event, types_pb2.Report):
+                        return
+                raise ClientError(
+                    grpc.StatusCode.UNAVAILABLE, "", "The call ended without a report."
+                )
+            except ClientError as error:
+                if not error.passing or time.monotonic() + wait_s - heard > patience_s:
+                    raise
+                yield Interrupted(error, wait_s)
+            time.sleep(wait_s)
+            wait_s = min(2 * wait_s, _LONGEST_WAIT_S)
+
+    def _call(self, sending: Sending) -> Iterator[ScanEvent]:
+        call = Call()
+        responses = self._scans.Stream(sending.requests(call))
+        responses.add_callback(call.ended)
+        call.on_failure(responses.cancel)
+        try:
+            for response in responses:
+                if event := _event(response):
+                    sending.note(event)
+                    call.note(event)
+                    yield event
+        except grpc.RpcError as error:
+            if call.failure:
+                raise call.failure from error
+            raise from_rpc(error, self.target) from error
+        finally:
+            responses.cancel()
+            call.ended()
+
+    def watch(self) -> Iterator[triage_pb2.WatchResponse]:
+        """The triage board: a snapshot, then each change, until the caller stops reading.
+
+        Raises
+        ------
+        ClientError
+            When the connection breaks.
+        """
+        responses = self._triage.Watch(triage_pb2.WatchRequest())
+        try:
+            yield from responses
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from error
+        finally:
+            responses.cancel()
+
+    def report(self, scan: str) -> types_pb2.Report:
+        """The final report of a scan, named by its scan id or its Series Instance UID.
+
+        Raises
+        ------
+        ClientError
+            NOT_FOUND, or FAILED_PRECONDITION while it has no report yet.
+        """
+        scan_id, series = _named(scan)
+        request = triage_pb2.GetReportRequest(scan_id=scan_id, series_instance_uid=series)
+        try:
+            return self._triage.GetReport(request, timeout=_ANSWER_S).report
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from error
+
+    def masks(self, scan: str, kind: types_pb2.MaskKind.ValueType) -> list[types_pb2.SliceMask]:
+        """The masks of a reported scan, foot to head.
+
+        Raises
+        ------
+        ClientError
+            As `report`.
+        """
+        scan_id, series = _named(scan)
+        request = triage_pb2.GetMasksRequest(scan_id=scan_id, series_instance_uid=series, kind=kind)
+        try:
+            return [answer.mask for answer in self._triage.GetMasks(request, timeout=_ANSWER_S)]
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from error
+
+    def models(self) -> list[model_pb2.Model]:
+        """The models that serve.
+
+        Raises
+        ------
+        ClientError
+            When the appliance cannot be reached.
+        """
+        try:
+            answer = self._models.ListModels(model_pb2.ListModelsRequest(), timeout=_ANSWER_S)
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from error
+        return list(answer.models)
+
+
+def _event(response: pb.StreamResponse) -> ScanEvent | None:
+    """What the response holds; None for a kind that a newer appliance may send."""
+    name = response.WhichOneof("response")
+    return getattr(response, name) if name else None
+
+
+def _named(scan: str) -> tuple[str, str]:
+    """Scan id and series UID, one of them empty."""
+    return ("", scan) if _SERIES_UID.fullmatch(scan) else (scan, "")
