@@ -36,7 +36,7 @@ class Box:
         self._state.mkdir(parents=True, exist_ok=True)
         config = self._state / "config.toml"
         config.write_text(self._toml)
-        command = [sys.executable, "-m", "appliance.cli.main", "serve"]
+        command = [sys.executable, "-m", "appliance.cli", "serve"]
         command += ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
         command += ["--state", str(self._state / "state"), "--config", str(config)]
         self.log = (self._state / "log").open("ab")

@@ -79,7 +79,8 @@ class Outbox:
             ready.append(self._responses.popleft())
         ready += [pb.StreamResponse(mask=mask) for mask in self._masks.values()]
         self._masks.clear()
-        if self._score_changed and time.monotonic() >= self._score_due:
+        due = self._closed or time.monotonic() >= self._score_due
+        if self._score_changed and due:
             self._score_changed = False
             self._score_due = time.monotonic() + SCORE_INTERVAL_S
             ready.append(pb.StreamResponse(running_score=self._running_score()))

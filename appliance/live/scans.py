@@ -110,7 +110,7 @@ class LiveScans:
 
     async def _load(self, scan_id: str, request: pb.OpenScan | None) -> LiveScan:
         """The scan in progress; loaded once, however many ask for it meanwhile."""
-        if scan_id in self._live:
+        if scan_id in self._live and scan_id not in self._loading:
             return self._live[scan_id]
         if scan_id not in self._loading:
             if request is not None and len(self._live) >= self._config.max_open_scans:

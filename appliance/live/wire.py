@@ -19,6 +19,7 @@ _NO_SCORE = {
     NoScore.NO_LUNG: pb.NO_SCORE_NO_LUNG,
     NoScore.TOO_SHORT: pb.NO_SCORE_TOO_SHORT,
     NoScore.NO_SLICES: pb.NO_SCORE_NO_SLICES,
+    NoScore.PENDING: pb.NO_SCORE_PENDING,
 }
 _SECTION = {
     Section.THIN: pb.SECTION_THIN,

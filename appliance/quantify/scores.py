@@ -19,6 +19,7 @@ class NoScore(enum.Enum):
     NO_LUNG = "no lung found"
     TOO_SHORT = "too few slices to be a chest CT"
     NO_SLICES = "no slice was accepted"
+    PENDING = "too little lung was seen so far"
 
 
 @dataclass(frozen=True, slots=True)

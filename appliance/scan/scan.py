@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from appliance.quantify.scores import NoScore, Scores, Volumes, score, volumes
 from appliance.quantify.tally import SliceTally
@@ -157,7 +157,14 @@ class Scan:
 
     def scores(self) -> Scores:
         """Scores over the slices inferred so far."""
-        return self._scores(running=self.phase is ScanPhase.RECEIVING)
+        found = score(self._volumes())
+        if self.phase is not ScanPhase.FINISHED:
+            return replace(found, no_score=found.no_score and NoScore.PENDING)
+        if not self._places:
+            return replace(found, no_score=NoScore.NO_SLICES)
+        if self.is_too_short:
+            return Scores(Volumes(), no_score=NoScore.TOO_SHORT)
+        return found
 
     # -- what happens
 
@@ -267,21 +274,16 @@ class Scan:
         self.phase = ScanPhase.FINISHED
         return [Finished()]
 
-    def _scores(self, *, running: bool) -> Scores:
+    def _volumes(self) -> Volumes:
         counted = [
             (self._places[uid], length)
             for uid, length in zip(self._stack.ids, self._lengths_mm(), strict=True)
             if self._places[uid].inferred is not None
         ]
-        volume = volumes(
+        return volumes(
             [place.tally for place, _ in counted],
             [place.header.geometry.pixel_area_mm2 * length for place, length in counted],
         )
-        if not self._places:
-            return Scores(volume, no_score=NoScore.NO_SLICES)
-        if not running and self.is_too_short:
-            return Scores(Volumes(), no_score=NoScore.TOO_SHORT)
-        return score(volume)
 
     def _lengths_mm(self) -> list[float]:
         thickness = next(iter(self._headers.values())).geometry.thickness if self._headers else None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from appliance.quantify.coverage import lung_cut_off
 from appliance.quantify.scores import Scores
 from appliance.scan.events import CompletedBy
-from appliance.scan.scan import Scan
+from appliance.scan.scan import Scan, ScanPhase
 from appliance.scan.stack import Gap, Section
 from appliance.scan.verdicts import Notice, NoticeReason
 
@@ -39,9 +39,9 @@ def summarize(scan: Scan) -> Summary:
     Raises
     ------
     ValueError
-        When the scan is not complete.
+        When the scan is not finished.
     """
-    if scan.completed_by is None:
+    if scan.completed_by is None or scan.phase is not ScanPhase.FINISHED:
         raise ValueError("the scan is still running")
     return Summary(
         scores=scan.scores(),

@@ -146,7 +146,9 @@ class _NoScoreEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTy
     NO_SCORE_TOO_SHORT: _NoScore.ValueType  # 2
     """too few slices to be a chest CT"""
     NO_SCORE_NO_SLICES: _NoScore.ValueType  # 3
-    """no slice was accepted (yet)"""
+    """no slice was accepted"""
+    NO_SCORE_PENDING: _NoScore.ValueType  # 4
+    """running: too little lung was seen so far"""
 
 class NoScore(_NoScore, metaclass=_NoScoreEnumTypeWrapper):
     """Why there is no score. Never reported as 0 %."""
@@ -158,7 +160,9 @@ NO_SCORE_NO_LUNG: NoScore.ValueType  # 1
 NO_SCORE_TOO_SHORT: NoScore.ValueType  # 2
 """too few slices to be a chest CT"""
 NO_SCORE_NO_SLICES: NoScore.ValueType  # 3
-"""no slice was accepted (yet)"""
+"""no slice was accepted"""
+NO_SCORE_PENDING: NoScore.ValueType  # 4
+"""running: too little lung was seen so far"""
 Global___NoScore: typing_extensions.TypeAlias = NoScore
 
 class _MaskKind:
