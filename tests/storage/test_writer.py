@@ -100,6 +100,8 @@ def test_a_failed_sync_fails_its_scan_and_no_other(writer: GroupWriter, disk: He
     with pytest.raises(SpoolBrokenError):
         writer.submit("a", slice_record("4"))
     assert other.result(10).key == "3"
+    assert writer.room(10 * SIZE).result(10) is None
+    assert writer.queued_bytes == 0
 
 
 def test_closing_writes_what_is_queued_and_refuses_more(
