@@ -241,7 +241,7 @@ class _Walker:
 
     def _nested_element(self, position: int, level: _Level) -> _Element:
         try:
-            return self._element(position, level.implicit)
+            return self._element(position, level.implicit or not level.is_item)
         except SliceRefusedError as error:
             if error.refusal.reason is RefusalReason.TRUNCATED:
                 raise _MalformedSequenceError("it runs past the end of the file") from error

@@ -59,9 +59,10 @@ class Rescale:
     def _scaled(
         self, stored: npt.NDArray[np.signedinteger | np.unsignedinteger]
     ) -> npt.NDArray[np.int16]:
-        if self.slope == 1 and self.intercept.is_integer() and abs(self.intercept) < 2**24:
+        intercept = float(self.intercept)
+        if self.slope == 1 and intercept.is_integer() and abs(intercept) < 2**24:
             whole = stored.astype(np.int32)
-            whole += int(self.intercept)
+            whole += int(intercept)
             return np.clip(whole, PADDING_HU, _MAX_HU, out=whole).astype(np.int16)
         exact = stored.astype(np.float64)
         exact *= self.slope

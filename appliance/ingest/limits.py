@@ -27,10 +27,10 @@ class IngestLimits:
     small_matrix: int = 256
     """Fewer rows or columns than this earn the notice SMALL_MATRIX."""
 
-    max_inflation: int = 200
+    max_inflation: int = 100
     """How many bytes one deflated byte may become. CT slices reach 10, a deflate bomb 1000."""
 
-    max_elements: int = 20_000
+    max_elements: int = 10_000
     """Data elements and items of one file at all depths, and fragments of its pixel
     data. Slices of clinical scanners have 100 to 2000."""
 
