@@ -25,7 +25,12 @@ from appliance.live.services import Services
 from appliance.live.session import LiveScan
 from appliance.scan.events import CompletedBy
 from appliance.scan.slice import Slice
-from appliance.storage.errors import SpoolCorruptError, SpoolError, SpoolUnknownScanError
+from appliance.storage.errors import (
+    SpoolCorruptError,
+    SpoolError,
+    SpoolUnknownScanError,
+    StorageError,
+)
 from appliance.storage.record import Record, RecordKind, RecordRef
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import triage_pb2, types_pb2
@@ -95,6 +100,9 @@ class LiveScans:
             if report is not None and not await self._may_go_on(report):
                 return FinishedScan(scan_id, report)
         live = await self._load(scan_id, request)
+        if live.fell_silent:
+            await live.ended.wait()
+            return await self.open(request)
         if live.outbox and live.opened.station != request.station:
             raise busy(live.opened.station)
         live.opened.send_masks = request.send_masks
@@ -189,37 +197,34 @@ class LiveScans:
     # -- the life of the daemon
 
     async def recover(self) -> None:
-        """Show what was finished, and take up in the background what was not."""
+        """Show what was finished; go on in the background with what was not."""
         results = self._services.results
         page = await results.run(results.summaries, 1000)
         for summary in page.summaries:
             self._show_finished(summary)
-        recovery = await asyncio.to_thread(self._services.spool.recover_all)
-        unfinished = [
-            scan_id
-            for scan_id, scan in recovery.scans.items()
-            if scan.records and not await self._is_finished(scan_id, scan.records[-1])
-        ]
-        if unfinished:
-            logger.info("taking up %d scans from the spool", len(unfinished))
-            self._run(self._take_up(unfinished))
+        self._run(self._take_up(await asyncio.to_thread(self._services.spool.scans)))
 
     def _show_finished(self, summary: triage_pb2.ScanSummary) -> None:
         self._services.board.show(summary.scan_id, lambda: summary)
 
-    async def _is_finished(self, scan_id: str, last: RecordRef) -> bool:
-        results = self._services.results
-        report = await results.run(results.report, scan_id)
-        if report is None:
-            return False
-        return last.kind is RecordKind.END or report.completed_by in _FINAL
-
     async def _take_up(self, scan_ids: list[str]) -> None:
+        """Go on with the scans that were not finished, one after the other."""
         for scan_id in scan_ids:
             try:
-                await self._load(scan_id, None)
-            except ScanError as error:
-                logger.error("scan %s cannot be taken up: %s", scan_id, error.reason)
+                if not await self._is_finished(scan_id):
+                    await self._load(scan_id, None)
+            except (ScanError, StorageError) as error:
+                logger.error("scan %s cannot be taken up: %s", scan_id, error)
+
+    async def _is_finished(self, scan_id: str) -> bool:
+        """True when a report covers every kept slice; a silent scan may have more since."""
+        report = await self._services.results.run(self._services.results.report, scan_id)
+        if report is None:
+            return False
+        if report.completed_by in _FINAL:
+            return True
+        refs = await self._recovered(scan_id)
+        return not refs or refs[-1].kind is RecordKind.END
 
     async def watch_silence(self) -> None:
         """End scans that fell silent, for as long as the daemon runs."""

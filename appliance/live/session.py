@@ -109,6 +109,11 @@ class LiveScan:
             self.outbox = None
             self.last_activity = time.monotonic()
 
+    @property
+    def fell_silent(self) -> bool:
+        """True when the scan was ended for want of slices, not by its caller's word."""
+        return self._scan.completed_by in (CompletedBy.QUIET, CompletedBy.ABANDONED)
+
     # -- slices
 
     async def receive(self, message: pb.Slice) -> None:
@@ -227,7 +232,7 @@ class LiveScan:
             When that could not be kept.
         """
         async with self._turn:
-            if self.state != types_pb2.SCAN_STATE_RECEIVING:
+            if self.state != types_pb2.SCAN_STATE_RECEIVING or self.ended.is_set():
                 return
             try:
                 record = Record(RecordKind.END, by.value, b"")

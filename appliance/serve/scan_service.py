@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 
 import grpc
@@ -16,6 +17,8 @@ from appliance.serve.status import abort
 from appliance.storage.results import ResultsStore
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import scan_pb2_grpc
+
+logger = logging.getLogger(__name__)
 
 Requests = AsyncIterator[pb.StreamRequest]
 Context = grpc.aio.ServicerContext[pb.StreamRequest, pb.StreamResponse]
@@ -37,6 +40,7 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
     def __init__(self, scans: LiveScans, results: ResultsStore, slices_in_flight: int) -> None:
         self._scans, self._results = scans, results
         self._slices_in_flight = slices_in_flight
+        self._in_hand: set[asyncio.Task[None]] = set()
 
     async def Stream(  # noqa: N802
         self, requests: Requests, context: Context
@@ -86,41 +90,50 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
     async def _read(self, live: LiveScan, outbox: Outbox, requests: Requests) -> None:
         """Read a caller's messages until it ends the scan or goes away."""
         try:
-            by = await self._read_slices(live, requests)
+            by = await self._read_slices(live, outbox, requests)
             if by is not None:
                 await live.complete(by)
         except ScanError as error:
             outbox.close(error)
 
-    async def _read_slices(self, live: LiveScan, requests: Requests) -> CompletedBy | None:
+    async def _read_slices(
+        self, live: LiveScan, outbox: Outbox, requests: Requests
+    ) -> CompletedBy | None:
+        """Work on slices as they come; the signal that ended the scan, None without one."""
         room = asyncio.Semaphore(self._slices_in_flight)
         in_hand: set[asyncio.Task[None]] = set()
-        try:
-            async for request in requests:
-                match request.WhichOneof("request"):
-                    case "slice":
-                        await room.acquire()
-                        task = asyncio.create_task(live.receive(request.slice))
-                        in_hand.add(task)
-                        task.add_done_callback(lambda _: room.release())
-                        _settle(in_hand)
-                    case "end":
-                        await asyncio.gather(*in_hand)
-                        abandoned = request.end.abandon
-                        return CompletedBy.ABANDONED if abandoned else CompletedBy.END
-                    case _:
-                        raise _unexpected()
-            await asyncio.gather(*in_hand)
-            return None
-        except grpc.aio.AioRpcError:
-            return None
+
+        def done(task: asyncio.Task[None]) -> None:
+            room.release()
+            in_hand.discard(task)
+            self._in_hand.discard(task)
+            if not task.cancelled() and (error := task.exception()):
+                outbox.close(_as_scan_error(error))
+
+        async for request in requests:
+            match request.WhichOneof("request"):
+                case "slice":
+                    await room.acquire()
+                    task = asyncio.create_task(live.receive(request.slice))
+                    in_hand.add(task)
+                    self._in_hand.add(task)
+                    task.add_done_callback(done)
+                case "end":
+                    await asyncio.gather(*in_hand, return_exceptions=True)
+                    abandoned = request.end.abandon
+                    return CompletedBy.ABANDONED if abandoned else CompletedBy.END
+                case _:
+                    raise _unexpected()
+        return None
 
 
-def _settle(tasks: set[asyncio.Task[None]]) -> None:
-    """Forget the tasks that are done; raise the first error among them."""
-    for task in [task for task in tasks if task.done()]:
-        tasks.discard(task)
-        task.result()
+def _as_scan_error(error: BaseException) -> ScanError:
+    if isinstance(error, ScanError):
+        return error
+    logger.error("a slice could not be worked on", exc_info=error)
+    return ScanError(
+        CallStatus.INTERNAL, "INTERNAL", "The appliance failed on a slice; its log says more."
+    )
 
 
 async def _open_request(requests: Requests) -> pb.OpenScan:
