@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from appliance.ingest.elements import PIXEL_DATA
 from appliance.ingest.errors import refuse
 from appliance.ingest.header import Header, Tag
 from appliance.ingest.limits import IngestLimits
+from appliance.ingest.sequences import PIXEL_DATA
 from appliance.scan.verdicts import RefusalReason
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
