@@ -39,7 +39,8 @@ from appliance.storage.spool import Spool
 from breathhold.v1 import model_pb2_grpc, scan_pb2_grpc, triage_pb2_grpc, types_pb2
 from engines.models import ModelError, ModelSpec, load_repository
 from engines.runtimes import choose
-from engines.segmenter import Engine, Segmenter
+from engines.segmenter import Segmenter
+from engines.warm_up import Engine
 
 logger = logging.getLogger(__name__)
 

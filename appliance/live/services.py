@@ -15,7 +15,7 @@ from appliance.scan.scan import ScanPolicy
 from appliance.scan.stack import Section
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
-from engines.segmenter import Engine
+from engines.warm_up import Engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from appliance.scan.stack import Gap, Section
 from appliance.scan.summary import Summary
 from appliance.scan.verdicts import Notice, Refusal
 from breathhold.v1 import types_pb2 as pb
-from engines.segmenter import Engine
+from engines.warm_up import Engine
 
 DISCLAIMER = "Research software: not a diagnosis, not for clinical decisions."
 

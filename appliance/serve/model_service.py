@@ -10,7 +10,7 @@ from appliance.live.wire import model_reference, section_message
 from appliance.scan.stack import Section
 from breathhold.v1 import model_pb2 as pb
 from breathhold.v1 import model_pb2_grpc
-from engines.segmenter import Engine
+from engines.warm_up import Engine
 
 
 class ModelService(model_pb2_grpc.ModelServiceServicer):

@@ -9,7 +9,8 @@ import pytest
 from engines.models import ModelError, load_repository
 from engines.preprocess import Frame, Image
 from engines.runtimes import RuntimeUnavailableError, choose
-from engines.segmenter import Segmenter, SegmentRequest, warm_up_input
+from engines.segmenter import Segmenter, SegmentRequest
+from engines.warm_up import warm_up_input
 from tests.tiny_models import SIZE, write_tiny_repository
 
 
