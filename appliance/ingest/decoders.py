@@ -1,23 +1,20 @@
 """The decoders: one compressed frame to unsigned 16-bit words.
 
-Which library decodes what is fixed here, so that a slice decodes to the same
-values on every machine: JPEG (lossless and 12 bit) by libjpeg-turbo
-(imagecodecs), JPEG-LS by CharLS (pyjpegls), JPEG 2000 and HTJ2K by OpenJPEG,
-RLE by imagecodecs. GDCM and pylibjpeg-rle are not among them: the one ends the
-process on damaged JPEG data, the other panics on damaged RLE data. The decoders
-are called below pydicom's own plug-in layer, which would choose by what is
-installed and warn through a filter that threads share.
+All are imagecodecs', so that a slice decodes to the same values on every
+machine: JPEG (lossless and 12 bit) by libjpeg-turbo, JPEG-LS by CharLS,
+JPEG 2000 and HTJ2K by OpenJPEG, RLE runs by its own PackBits. They release the
+interpreter lock while they decode. pydicom's plug-in layer would choose by what
+is installed and warn through a filter that threads share; of what it would
+choose, GDCM ends the process on damaged JPEG data and pylibjpeg-rle panics on
+damaged RLE data.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import _openjpeg  # type: ignore[import-not-found]
 import imagecodecs
-import jpeg_ls  # type: ignore[import-untyped]
 import numpy as np
 import numpy.typing as npt
 
@@ -90,14 +87,14 @@ def _decode_jpeg(frame: bytes, rows: int, columns: int) -> DecodedFrame:
     if header.process not in (_EXTENDED, _LOSSLESS):
         raise _undecodable(Codec.JPEG)
     decoded = imagecodecs.jpeg8_decode(frame)
-    return DecodedFrame(_as_words(decoded.tobytes(), rows, columns, Codec.JPEG), header.precision)
+    return DecodedFrame(_as_words(decoded, rows, columns, Codec.JPEG), header.precision)
 
 
 def _decode_jpeg_ls(frame: bytes, rows: int, columns: int) -> DecodedFrame:
     header = read_jpeg_header(frame)
     _check_claim(header, rows, columns, Codec.JPEG_LS)
     check_complete(frame)
-    decoded, _ = jpeg_ls.decode_pixel_data(frame)
+    decoded = imagecodecs.jpegls_decode(frame)
     return DecodedFrame(_as_words(decoded, rows, columns, Codec.JPEG_LS), header.precision)
 
 
@@ -105,9 +102,7 @@ def _decode_jpeg_2000(frame: bytes, rows: int, columns: int) -> DecodedFrame:
     header = read_jpeg_2000_header(frame)
     _check_claim(header, rows, columns, Codec.JPEG_2000)
     check_complete(frame)
-    status, decoded = _openjpeg.decode(io.BytesIO(frame), 0, as_array=False)
-    if status != 0:
-        raise _undecodable(Codec.JPEG_2000)
+    decoded = imagecodecs.jpeg2k_decode(frame)
     words = _as_words(decoded, rows, columns, Codec.JPEG_2000)
     return DecodedFrame(words, header.precision, header.signed)
 
@@ -126,10 +121,10 @@ def _check_claim(header: FrameHeader, rows: int, columns: int, codec: Codec) -> 
         )
 
 
-def _as_words(decoded: bytes | bytearray, rows: int, columns: int, codec: Codec) -> Words:
-    if len(decoded) != rows * columns * 2:
+def _as_words(decoded: npt.NDArray[np.generic], rows: int, columns: int, codec: Codec) -> Words:
+    if decoded.shape != (rows, columns) or decoded.dtype.itemsize != 2:
         raise _undecodable(codec)
-    return np.frombuffer(decoded, "<u2").reshape(rows, columns)
+    return np.ascontiguousarray(decoded).view(np.uint16)
 
 
 def _undecodable(codec: Codec) -> SliceRefusedError:

@@ -1,9 +1,10 @@
-"""Compressed frames for tests, made by the same libraries that read them."""
+"""Compressed frames for tests, made by other code than that which reads them."""
 
 from __future__ import annotations
 
 import struct
 
+import imagecodecs
 import jpeg_ls
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,11 @@ def jpeg_ls_frame(plane: Plane, lossy_error: int = 0) -> bytes:
 def jpeg_2000(plane: Plane, bits: int = 16, ratio: float | None = None) -> bytes:
     ratios = None if ratio is None else [ratio]
     return bytes(encode_array(plane, bits_stored=bits, compression_ratios=ratios))
+
+
+def htj2k(plane: Plane) -> bytes:
+    """Lossless high-throughput JPEG 2000 by OpenJPH, another library than the one that reads."""
+    return bytes(imagecodecs.htj2k_encode(plane, reversible=True))
 
 
 def jpeg_lossless(plane: Plane, precision: int = 16) -> bytes:

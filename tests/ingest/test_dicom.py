@@ -359,6 +359,8 @@ def test_notices_cover_every_reason_of_a_single_slice() -> None:
         dicom.JPEG_LOSSLESS_SV1,
         dicom.JPEG_LS,
         dicom.J2K_LOSSLESS,
+        dicom.HTJ2K_LOSSLESS,
+        dicom.HTJ2K_LOSSLESS_RPCL,
     ],
 )
 def test_every_lossless_syntax_gives_the_same_slice(syntax: str) -> None:
@@ -369,6 +371,8 @@ def test_every_lossless_syntax_gives_the_same_slice(syntax: str) -> None:
         dicom.JPEG_LOSSLESS_SV1: lambda: [codecs.jpeg_lossless(stored)],
         dicom.JPEG_LS: lambda: [codecs.jpeg_ls_frame(stored)],
         dicom.J2K_LOSSLESS: lambda: [codecs.jpeg_2000(stored)],
+        dicom.HTJ2K_LOSSLESS: lambda: [codecs.htj2k(stored)],
+        dicom.HTJ2K_LOSSLESS_RPCL: lambda: [codecs.htj2k(stored)],
     }
     pixels = frames[syntax]() if syntax in frames else None
     read = read_dicom(dicom.ct_file(syntax=syntax, stored=stored, pixels=pixels))
