@@ -1,0 +1,1 @@
+"""Training: cases, sampling, augmentation, loss, loop, evaluation, export to ONNX."""

@@ -1,0 +1,124 @@
+"""Labelled cases on disk and in memory.
+
+A case is a folder with ``image.nii.gz`` (HU), ``lesion.nii.gz`` and
+``lung.nii.gz``; arrays (x, y, z), x from patient right to left, y from front to
+back, z from foot to head. 255 in a label means that nobody looked.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+
+#: Label of what nobody labelled; never background.
+UNLABELLED = 255
+#: Two reconstructions of one patient must not part; used where cases.csv does not say.
+_SAME_PATIENT = {"medseg2": "radiopaedia10", "medseg3": "radiopaedia10"}
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One scan with its labels.
+
+    Parameters
+    ----------
+    name, patient
+        Folder, and whom it shows: cases of one patient stay together.
+    hu
+        int16, shape (slices, rows, columns), foot to head.
+    lesion, lung
+        uint8, shape of `hu`: 0, 1 or :data:`UNLABELLED`.
+    spacing
+        Distance between slices, mm.
+    synthetic
+        A phantom: only a small share of what is trained on.
+    """
+
+    name: str
+    patient: str
+    hu: npt.NDArray[np.int16]
+    lesion: npt.NDArray[np.uint8]
+    lung: npt.NDArray[np.uint8]
+    spacing: float
+    synthetic: bool
+
+
+def load_cases(folders: Iterable[Path]) -> list[Case]:
+    """All cases under the data folders, by name.
+
+    Raises
+    ------
+    FileNotFoundError
+        When a data folder holds no case.
+    """
+    cases = []
+    for folder in folders:
+        found = sorted(path.parent for path in folder.glob("*/image.nii.gz"))
+        if not found:
+            raise FileNotFoundError(f"no case (folder with image.nii.gz) under {folder}")
+        patients = _patients(folder / "cases.csv")
+        cases += [load_case(path, patients.get(path.name)) for path in found]
+    return cases
+
+
+def load_case(folder: Path, patient: str | None = None) -> Case:
+    """One case; its patient is the folder's name unless told."""
+    image = nibabel.load(folder / "image.nii.gz")
+    name = folder.name
+    return Case(
+        name=name,
+        patient=patient or _SAME_PATIENT.get(name, name),
+        hu=_read(folder / "image.nii.gz"),
+        lesion=_binary(_read(folder / "lesion.nii.gz")),
+        lung=_binary(_read(folder / "lung.nii.gz")),
+        spacing=float(image.header.get_zooms()[2]),
+        synthetic=name.startswith("phantom"),
+    )
+
+
+def split(cases: list[Case], held_out: Iterable[str]) -> tuple[list[Case], list[Case]]:
+    """Cases to train on and cases held out, by patient.
+
+    Parameters
+    ----------
+    cases
+        All of them.
+    held_out
+        Names of patients, or of cases: the patient's other cases go with them.
+
+    Raises
+    ------
+    ValueError
+        When a name matches nothing.
+    """
+    names = set(held_out)
+    unknown = names - {c.name for c in cases} - {c.patient for c in cases}
+    if unknown:
+        raise ValueError(f"no such patient or case: {', '.join(sorted(unknown))}")
+    patients = {c.patient for c in cases if c.name in names or c.patient in names}
+    return (
+        [c for c in cases if c.patient not in patients],
+        [c for c in cases if c.patient in patients],
+    )
+
+
+def _patients(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    with path.open(newline="") as file:
+        return {row["case"]: row["patient"] for row in csv.DictReader(file)}
+
+
+def _read(path: Path) -> npt.NDArray[np.int16]:
+    return np.ascontiguousarray(np.asarray(nibabel.load(path).dataobj, np.int16).transpose(2, 1, 0))
+
+
+def _binary(label: npt.NDArray[np.int16]) -> npt.NDArray[np.uint8]:
+    """0, 1 or 255 of a label with several classes."""
+    return np.where(label == UNLABELLED, UNLABELLED, label > 0).astype(np.uint8)

@@ -1,0 +1,154 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from engines.training.augment import Batch, collate
+from engines.training.cases import Case
+from engines.training.curve import Curve
+from engines.training.losses import segmentation_loss
+from engines.training.sampling import Sampler
+from engines.training.state import (
+    Average,
+    Recipe,
+    load_checkpoint,
+    save_checkpoint,
+    save_recipe,
+    trained_network,
+)
+
+logger = logging.getLogger(__name__)
+
+_FRAMES, _CROPS, _CROP_SIDE = 5, 8, 192
+_WARM_UP_STEPS = 60
+_CHECKPOINT_S = 60.0
+_REPORT_STEPS = 50
+
+
+class Trainer:
+    """Trains one network; continues where the run's checkpoint stands.
+
+    Parameters
+    ----------
+    cases
+        To train on.
+    recipe
+        How.
+    run
+        Folder for recipe, checkpoint and loss curve.
+    device
+        "cpu" or "cuda".
+    """
+
+    def __init__(self, cases: list[Case], recipe: Recipe, run: Path, device: str = "cpu") -> None:
+        save_recipe(run, recipe)
+        torch.manual_seed(recipe.seed)
+        self._recipe, self._run, self._device = recipe, run, device
+        self._rng = np.random.default_rng(recipe.seed)
+        self._sampler = Sampler(cases, recipe.plan, self._rng)
+        self._network = recipe.plan.network().to(device, memory_format=torch.channels_last)
+        self._average = Average(self._network)
+        self._optimizer = torch.optim.AdamW(
+            self._network.parameters(), lr=recipe.rate, weight_decay=2e-3
+        )
+        self._curve = Curve(run)
+        self._step, self._spent_s = 0, 0.0
+        self._resume()
+
+    def train(self) -> nn.Module:
+        """Train to the end of the recipe; the averaged network."""
+        losses: list[float] = []
+        saved = mark = time.monotonic()
+        while self._progress() < 1:
+            losses.append(self._learn())
+            now = time.monotonic()
+            self._spent_s += now - mark
+            mark = now
+            if self._step % _REPORT_STEPS == 0:
+                self._curve.add(self._step, self._spent_s, float(np.mean(losses)), self._rate())
+                losses.clear()
+            if now - saved > _CHECKPOINT_S:
+                self._save()
+                saved = now
+        self._save()
+        return self._average.network
+
+    def _progress(self) -> float:
+        if self._recipe.steps is not None:
+            return self._step / self._recipe.steps
+        return self._spent_s / (60 * self._recipe.minutes)
+
+    def _rate(self) -> float:
+        """Cosine from the highest rate to 1 % of it, after a short warm-up."""
+        progress = min(self._progress(), 1.0)
+        cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
+        return self._recipe.rate * cosine * min(1.0, (self._step + 1) / _WARM_UP_STEPS)
+
+    def _batch(self) -> Batch:
+        """Whole frames and crops take turns."""
+        frames = self._step % 2 == 0
+        count = _FRAMES if frames else _CROPS
+        samples = [self._sampler.draw() for _ in range(count)]
+        return collate(samples, self._rng, None if frames else _CROP_SIDE)
+
+    def _learn(self) -> float:
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._rate()
+        batch = self._batch()
+        planes = batch.planes.to(self._device, memory_format=torch.channels_last)
+        self._network.train()
+        with torch.autocast(self._device, torch.bfloat16):
+            logits = self._network(planes)
+        loss = segmentation_loss(
+            logits.float(), batch.label.to(self._device), batch.known.to(self._device)
+        )
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self._network.parameters(), 2.0)
+        self._optimizer.step()
+        self._step += 1
+        self._average.update(self._network, self._step)
+        return float(loss.item())
+
+    def _save(self) -> None:
+        logger.info("step %d after %.0f s", self._step, self._spent_s)
+        save_checkpoint(
+            self._run,
+            {
+                "network": self._network.state_dict(),
+                "average": self._average.network.state_dict(),
+                "optimizer": self._optimizer.state_dict(),
+                "step": self._step,
+                "spent_s": self._spent_s,
+                "rng": self._rng.bit_generator.state,
+            },
+        )
+        self._curve.draw()
+
+    def _resume(self) -> None:
+        content = load_checkpoint(self._run)
+        if content is None:
+            self._start_from(self._recipe.start_from)
+            return
+        self._network.load_state_dict(content["network"])
+        self._average.network.load_state_dict(content["average"])
+        self._optimizer.load_state_dict(content["optimizer"])
+        self._step, self._spent_s = content["step"], content["spent_s"]
+        self._rng.bit_generator.state = content["rng"]
+        self._curve.cut_after(self._step)
+        logger.info("resumed at step %d", self._step)
+
+    def _start_from(self, other: str | None) -> None:
+        """Take over the averaged weights of another run."""
+        if other is not None:
+            weights = trained_network(Path(other)).state_dict()
+            self._network.load_state_dict(weights)
+            self._average.network.load_state_dict(weights)
