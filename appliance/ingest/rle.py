@@ -1,8 +1,8 @@
 """DICOM RLE, one 16-bit grey frame.
 
 The segments are cut here and their PackBits runs expanded by imagecodecs:
-pylibjpeg-rle panics, and imagecodecs' own DICOM RLE decoder reads past the end, on
-damaged data.
+pylibjpeg-rle panics, and imagecodecs' own DICOM RLE decoder crashes, on damaged
+data.
 
 References
 ----------
