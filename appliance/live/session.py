@@ -11,13 +11,9 @@ from appliance.inference.queue import Job
 from appliance.inference.worker import Failure, Outcome, Result
 from appliance.ingest import SliceRefusedError
 from appliance.live import wire
-from appliance.live.errors import (
-    ScanError,
-    inference_failed,
-    not_kept,
-    results_failed,
-    taken_over,
-)
+from appliance.live.errors import ScanError, inference_failed, results_failed, taken_over
+from appliance.live.keeping import KeptSlices
+from appliance.live.masks import MaskBook
 from appliance.live.outbox import Outbox
 from appliance.live.reading import claimed_uid, read_slice
 from appliance.live.services import Services
@@ -37,8 +33,8 @@ from appliance.scan.scan import Scan
 from appliance.scan.slice import Slice
 from appliance.scan.summary import summarize
 from appliance.scan.verdicts import Notice, Refusal
-from appliance.storage.errors import SpoolError, StorageError
-from appliance.storage.record import Record, RecordKind, RecordRef
+from appliance.storage.errors import StorageError
+from appliance.storage.record import RecordKind, RecordRef
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import triage_pb2, types_pb2
 
@@ -73,11 +69,9 @@ class LiveScan:
         expected = opened.expected_slices if opened.HasField("expected_slices") else None
         self._scan = Scan(opened.series_instance_uid, services.policy, expected)
         self._started = time.monotonic()
-        self._refs: dict[str, RecordRef] = {}
-        self._unkept: dict[str, Slice] = {}
-        self._durable: dict[str, asyncio.Future[RecordRef]] = {}
+        self._kept = KeptSlices(scan_id, services.spool)
         self._arrived: dict[str, float] = {}
-        self._masks: dict[tuple[str, int], types_pb2.SliceMask] = {}
+        self._masks = MaskBook()
         self._turn = asyncio.Lock()
         self._in_hand = 0
         self._idle = asyncio.Event()
@@ -96,9 +90,8 @@ class LiveScan:
         self.last_activity = time.monotonic()
         self._send(pb.StreamResponse(opened=self._opened_message()))
         if self.opened.send_masks:
-            for (_, kind), mask in self._masks.items():
-                if kind == types_pb2.MASK_KIND_LESION:
-                    self.outbox.send_mask(mask)
+            for mask in self._masks.lesions():
+                self.outbox.send_mask(mask)
         if self.error:
             self.outbox.close(self.error)
         return self.outbox
@@ -141,12 +134,10 @@ class LiveScan:
         except SliceRefusedError as refused:
             self._refuse(message.sequence, claimed_uid(message), refused.refusal)
             return
-        durable = await self._offer(message, read, arrived)
-        if durable is None:
-            return
-        await self._kept(durable)
-        uid = read.header.sop_instance_uid
-        self._acknowledge(message.sequence, uid, duplicate=False)
+        try:
+            await self._offer(message, read, arrived)
+        except ScanError as error:
+            raise self.fail(error) from error
         self._services.metrics.ack_seconds.observe(time.monotonic() - arrived)
 
     async def _read(self, message: pb.Slice) -> Slice:
@@ -156,56 +147,25 @@ class LiveScan:
             services.decoders, read_slice, message, series, services.limits, services.metrics
         )
 
-    async def _offer(
-        self, message: pb.Slice, read: Slice, arrived: float
-    ) -> asyncio.Future[RecordRef] | None:
-        """Offer a slice to the scan; the future of its being kept, if it was accepted."""
+    async def _offer(self, message: pb.Slice, read: Slice, arrived: float) -> None:
+        """Offer a slice to the scan, and answer once it is durable, a duplicate, or refused."""
         uid = read.header.sop_instance_uid
         async with self._turn:
             first, *events = self._scan.offer(read.header)
-            if isinstance(first, Refused):
-                self._refuse(message.sequence, uid, first.refusal)
-            elif isinstance(first, Duplicate):
-                await self._acknowledge_duplicate(message.sequence, uid)
-            elif isinstance(first, Accepted):
-                self.last_slice = arrived
-                self._hold(read, arrived)
+            if isinstance(first, Accepted):
+                self.last_slice = self._arrived[uid] = arrived
+                self._services.planes.add(self.scan_id, read)
+                durable = await self._kept.submit(message, read)
                 self._handle(events)
-                return await self._keep(message, uid)
-        return None
-
-    def _hold(self, read: Slice, arrived: float) -> None:
-        uid = read.header.sop_instance_uid
-        self._arrived[uid] = arrived
-        self._unkept[uid] = read
-        self._services.planes.add(self.scan_id, read)
-
-    async def _keep(self, message: pb.Slice, uid: str) -> asyncio.Future[RecordRef]:
-        record = Record(RecordKind.SLICE, uid, message.SerializeToString())
-        try:
-            durable = await self._services.spool.enqueue(self.scan_id, record)
-        except SpoolError as error:
-            raise self.fail(not_kept(error)) from error
-        self._durable[uid] = durable
-        durable.add_done_callback(lambda done: self._now_kept(uid, done))
-        return durable
-
-    def _now_kept(self, uid: str, done: asyncio.Future[RecordRef]) -> None:
-        self._durable.pop(uid, None)
-        if not done.cancelled() and done.exception() is None:
-            self._refs[uid] = done.result()
-            self._unkept.pop(uid, None)
-
-    async def _kept(self, durable: asyncio.Future[RecordRef]) -> None:
-        try:
-            await asyncio.shield(durable)
-        except SpoolError as error:
-            raise self.fail(not_kept(error)) from error
-
-    async def _acknowledge_duplicate(self, sequence: int, uid: str) -> None:
-        if waiting := self._durable.get(uid):
-            await self._kept(waiting)
-        self._acknowledge(sequence, uid, duplicate=True)
+        match first:
+            case Accepted():
+                await self._kept.settled(durable)
+                self._acknowledge(message.sequence, uid, duplicate=False)
+            case Duplicate():
+                await self._kept.durable(uid)
+                self._acknowledge(message.sequence, uid, duplicate=True)
+            case Refused(_, refusal):
+                self._refuse(message.sequence, uid, refusal)
 
     def _acknowledge(self, sequence: int, uid: str, *, duplicate: bool) -> None:
         metrics = self._services.metrics
@@ -235,10 +195,9 @@ class LiveScan:
             if self.state != types_pb2.SCAN_STATE_RECEIVING or self.ended.is_set():
                 return
             try:
-                record = Record(RecordKind.END, by.value, b"")
-                await self._services.spool.append(self.scan_id, record)
-            except SpoolError as error:
-                raise self.fail(not_kept(error)) from error
+                await self._kept.end(by)
+            except ScanError as error:
+                raise self.fail(error) from error
             self._handle(self._scan.complete(by))
 
     def fail(self, error: ScanError) -> ScanError:
@@ -273,29 +232,28 @@ class LiveScan:
         self.last_activity = time.monotonic()
 
     async def _replay_slice(self, ref: RecordRef) -> None:
+        self._kept.found(ref)
         loop = asyncio.get_running_loop()
         try:
-            read = await loop.run_in_executor(self._services.decoders, self._read_again, ref)
+            read = await loop.run_in_executor(self._services.decoders, self._read_again, ref.key)
         except SliceRefusedError as refused:
             logger.error(
                 "scan %s: a kept slice is refused now: %s", self.scan_id, refused.refusal.reason
             )
             return
-        self._refs[ref.key] = ref
         first, *events = self._scan.offer(read.header)
         if isinstance(first, Accepted):
             self._services.planes.add(self.scan_id, read)
             self._handle(events)
 
-    def _read_again(self, ref: RecordRef) -> Slice:
-        message = pb.Slice.FromString(self._services.spool.read(ref))
+    def _read_again(self, uid: str) -> Slice:
         series = self.opened.series_instance_uid
-        return read_slice(message, series, self._services.limits, self._services.metrics)
+        services = self._services
+        return read_slice(self._kept.read(uid), series, services.limits, services.metrics)
 
-    def pixels(self, sop_instance_uid: str) -> Slice:
+    def pixels(self, uid: str) -> Slice:
         """A slice whose pixels memory no longer holds. Blocks; for the inference thread."""
-        unkept = self._unkept.get(sop_instance_uid)
-        return unkept or self._read_again(self._refs[sop_instance_uid])
+        return self._kept.in_hand(uid) or self._read_again(uid)
 
     # -- what inference found
 
@@ -312,24 +270,11 @@ class LiveScan:
         self._handle(events)
 
     def _hold_masks(self, result: Result, revision: int) -> None:
-        uid = result.job.slab.target
-        kinds = (
-            (types_pb2.MASK_KIND_LESION, result.lesion_runs),
-            (types_pb2.MASK_KIND_LUNG, result.lung_runs),
-        )
-        for kind, runs in kinds:
-            self._masks[uid, kind] = types_pb2.SliceMask(
-                sop_instance_uid=uid,
-                kind=kind,
-                rows=result.job.geometry.rows,
-                columns=result.job.geometry.columns,
-                runs=runs,
-                revision=revision,
-                position_mm=result.job.geometry.along_mm,
-            )
+        lesion = self._masks.write(result, revision)
         if self.outbox and self.opened.send_masks:
-            self.outbox.send_mask(self._masks[uid, types_pb2.MASK_KIND_LESION])
-        if (arrived := self._arrived.pop(uid, None)) is not None:
+            self.outbox.send_mask(lesion)
+        arrived = self._arrived.pop(lesion.sop_instance_uid, None)
+        if arrived is not None:
             metrics = self._services.metrics
             metrics.slice_to_mask_seconds.observe(time.monotonic() - arrived)
 
@@ -368,9 +313,8 @@ class LiveScan:
         try:
             await self._idle.wait()
             report = self._report_message()
-            masks = [self._final_mask(mask) for mask in self._masks_foot_to_head()]
-            results = self._services.results
-            await results.run(results.save_report, report, masks, self._reported_summary(report))
+            results, line = self._services.results, self._reported_summary(report)
+            await results.run(results.save_report, report, self._masks.final(), line)
         except StorageError as error:
             self.fail(results_failed(error))
         else:
@@ -391,17 +335,6 @@ class LiveScan:
         report.timing.slices_refused = self._refused
         return report
 
-    def _masks_foot_to_head(self) -> list[types_pb2.SliceMask]:
-        return sorted(self._masks.values(), key=lambda mask: (mask.position_mm, mask.kind))
-
-    @staticmethod
-    def _final_mask(mask: types_pb2.SliceMask) -> types_pb2.SliceMask:
-        """Without its revision, which tells of the order of arrival."""
-        final = types_pb2.SliceMask()
-        final.CopyFrom(mask)
-        final.ClearField("revision")
-        return final
-
     def _end_with(self, report: types_pb2.Report) -> None:
         self.report, self.state = report, report.state
         metrics = self._services.metrics
@@ -418,7 +351,7 @@ class LiveScan:
 
     def _opened_message(self) -> pb.Opened:
         return pb.Opened(
-            scan_id=self.scan_id, state=self.state, kept_sop_instance_uids=sorted(self._refs)
+            scan_id=self.scan_id, state=self.state, kept_sop_instance_uids=self._kept.uids
         )
 
     def running_score(self) -> pb.RunningScore:
