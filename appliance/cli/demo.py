@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from appliance.cli.options import Json, SectionName
+from appliance.cli.options import Config, Json, SectionName
 
 
 def demo(
@@ -23,9 +23,10 @@ def demo(
     keep: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Keep series, masks and overlays here.")
     ] = None,
+    config: Config = None,
     json: Json = False,
 ) -> None:
     """Start a private daemon, send a phantom to it, and print the report beside the truth."""
     from appliance.cli.demonstration import demonstrate
 
-    demonstrate(scan, section.value, seed=seed, rate=rate, keep=keep, json=json)
+    demonstrate(scan, section.value, seed=seed, rate=rate, keep=keep, config=config, json=json)

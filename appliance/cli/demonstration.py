@@ -31,6 +31,7 @@ def demonstrate(
     seed: int,
     rate: float,
     keep: Path | None,
+    config: Path | None,
     json: bool,
 ) -> None:
     """Run the demo; the daemon is stopped and temporary files are gone whatever happens.
@@ -44,7 +45,7 @@ def demonstrate(
     """
     with _stopped_by_sigterm(), tempfile.TemporaryDirectory(prefix="breathhold-demo-") as folder:
         private = Path(folder)
-        with PrivateDaemon(private / "state") as daemon, ThreadPoolExecutor(1) as starter:
+        with PrivateDaemon(private / "state", config) as daemon, ThreadPoolExecutor(1) as starter:
             _tell("Starting a private daemon and drawing a phantom ...", json=json)
             address = starter.submit(daemon.wait_ready)
             series, truth = _series(scan, section, seed, keep or private)

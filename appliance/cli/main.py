@@ -19,6 +19,7 @@ from appliance.cli.serve import serve
 from appliance.cli.watch import watch
 
 _DEBUG = "BREATHHOLD_DEBUG"
+_INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
     name="breathhold",
@@ -58,15 +59,14 @@ def main(arguments: list[str]) -> int:
         code = app(arguments, prog_name="breathhold", standalone_mode=False)
     except TyperException as error:
         return _complain(error.format_message(), error.exit_code)
-    except (typer.Abort, KeyboardInterrupt):
+    except typer.Abort:
         return _complain("Stopped.")
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
         return _complain(_sentence(error))
+    if code == _INTERRUPTED:
+        return _complain("Stopped.")
     return code if isinstance(code, int) else 0
 
 

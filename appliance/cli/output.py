@@ -7,6 +7,8 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
+_WIDTH = 120
+
 
 def print_json(record: Mapping[str, object]) -> None:
     """One object on one line, at once."""
@@ -14,5 +16,6 @@ def print_json(record: Mapping[str, object]) -> None:
 
 
 def console() -> Console:
-    """For people, on stdout."""
-    return Console(highlight=False)
+    """For people, on stdout; wide enough for a board where no terminal gives a width."""
+    out = Console(highlight=False)
+    return out if out.is_terminal else Console(highlight=False, width=_WIDTH)

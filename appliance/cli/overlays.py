@@ -33,7 +33,7 @@ def overlay(image: Slice, lesion: Mask, lung: Mask) -> Image.Image:
     inside = to_standard(lesion, geometry).astype(bool)
     pixels[inside] += _LESION_OPACITY * (_LESION_COLOUR - pixels[inside])
     pixels[_outline(to_standard(lung, geometry).astype(bool))] = _LUNG_COLOUR
-    return Image.fromarray(np.rint(pixels).astype(np.uint8), "RGB")
+    return Image.fromarray(np.rint(pixels).astype(np.uint8))
 
 
 def windowed(hu: npt.NDArray[np.generic]) -> npt.NDArray[np.float64]:

@@ -23,15 +23,23 @@ class PrivateDaemon:
     ----------
     state
         Its state folder; its log is written beside it.
+    config
+        Its configuration file, if it needs one.
+    listen
+        Its gRPC address; by default a free loopback port.
     """
 
-    def __init__(self, state: Path) -> None:
-        self._state = state
+    def __init__(
+        self, state: Path, config: Path | None = None, listen: str = "127.0.0.1:0"
+    ) -> None:
+        self._state, self._config, self._listen = state, config, listen
         self._log = state.with_suffix(".log")
 
     def __enter__(self) -> Self:
         command = [sys.executable, "-m", "appliance.cli", "serve"]
-        options = ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state", str(self._state)]
+        options = ["--listen", self._listen, "--http", "127.0.0.1:0", "--state", str(self._state)]
+        if self._config:
+            options += ["--config", str(self._config)]
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 [*command, *options],
@@ -61,6 +69,15 @@ class PrivateDaemon:
         finally:
             watchdog.cancel()
         raise CliError(f"The daemon did not start: {self._last_words()}")
+
+    @property
+    def running(self) -> bool:
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        self._process.kill()
+        self._process.wait()
 
     def _last_words(self) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from appliance.config import Config
+from tests.cli.command import Command
+
+
+def test_show_prints_toml_that_means_the_defaults(command: Command) -> None:
+    ran = command("config", "show")
+    assert ran.code == 0
+    assert Config.model_validate(tomllib.loads(ran.out)) == Config()
+
+
+def test_show_of_a_file_prints_its_values(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "box.toml"
+    file.write_text('[server]\nlisten = "0.0.0.0:6000"\n')
+    ran = command("config", "show", file)
+    assert tomllib.loads(ran.out)["server"]["listen"] == "0.0.0.0:6000"
+
+
+def test_check_of_a_good_file(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "box.toml"
+    file.write_text("[scan]\nquiet_s = 5\n")
+    assert command("config", "check", file).code == 0
+    assert command("config", "check", file, "--json").lines == [
+        {"event": "config", "file": str(file), "ok": True}
+    ]
+
+
+def test_check_names_the_field_and_the_fault(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "box.toml"
+    file.write_text("[scan]\nquiet_s = -5\n")
+    ran = command("config", "check", file)
+    assert ran.code == 1
+    assert "scan.quiet_s" in ran.err
+    assert len(ran.err.splitlines()) == 1

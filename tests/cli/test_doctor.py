@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import shutil
+import socket
+from pathlib import Path
+
+import pytest
+
+from appliance.cli import checks
+from tests.cli.command import Command
+
+
+@pytest.fixture
+def config(repository: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "repository"
+    shutil.copytree(repository, copy)
+    file = tmp_path / "box.toml"
+    file.write_text(
+        f'[engine]\nrepository = "{copy}"\n[storage]\nstate_dir = "{tmp_path / "state"}"\n'
+    )
+    return file
+
+
+def test_a_machine_that_can_do_the_job(command: Command, config: Path) -> None:
+    ran = command("doctor", "--json", "--config", config)
+    assert ran.code == 0
+    found = {check["name"]: check for check in ran.event("check")}
+    needed = ("Python", "DALI", "runtime openvino", "pixels, JPEG 2000", "model lung fp32")
+    for name in needed:
+        assert found[name]["ok"], name
+    assert "cores" in found["machine"]["detail"]
+    assert ran.lines[-1] == {"event": "doctor", "ok": True}
+    for check in found.values():
+        assert check["ok"] or check["remedy"] or check["name"] == "GPU"
+
+
+def test_people_get_a_table(command: Command, config: Path) -> None:
+    ran = command("doctor", "--config", config)
+    assert "This machine can run the appliance." in ran.out
+    assert "JPEG Lossless SV1" in ran.out
+
+
+def test_a_model_that_is_not_the_recorded_one(
+    command: Command, config: Path, tmp_path: Path
+) -> None:
+    with (tmp_path / "repository" / "lung" / "1" / "model.onnx").open("ab") as file:
+        file.write(b"!")
+    ran = command("doctor", "--json", "--config", config)
+    assert ran.code == 1
+    broken = [check for check in ran.event("check") if check["needed"] and not check["ok"]]
+    assert [check["name"] for check in broken] == ["model lung fp32"]
+    assert "cannot run" in command("doctor", "--config", config).out
+
+
+def test_no_models_at_all(command: Command, config: Path, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "repository")
+    assert command("doctor", "--config", config).code == 1
+
+
+def test_a_codec_that_is_missing_names_its_package(
+    command: Command, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = {**checks._CODEC_PACKAGES, checks.Codec.RLE: ("no_such_module", "pylibjpeg-rle")}
+    monkeypatch.setattr(checks, "_CODEC_PACKAGES", packages)
+    ran = command("doctor", "--json", "--config", config)
+    assert ran.code == 1
+    (missing,) = [check for check in ran.event("check") if check["name"] == "pixels, RLE"]
+    assert missing["remedy"] == "pip install pylibjpeg-rle"
+
+
+def test_a_taken_port_is_said_but_is_no_hindrance(
+    command: Command, config: Path, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        config.write_text(f'{config.read_text()}[server]\nlisten = "127.0.0.1:{port}"\n')
+        ran = command("doctor", "--json", "--config", config)
+    assert ran.code == 0
+    (check,) = [check for check in ran.event("check") if check["name"] == "gRPC address"]
+    assert not check["ok"]
+    assert str(port) in check["detail"]
+
+
+def test_a_state_folder_that_is_a_file(command: Command, config: Path, tmp_path: Path) -> None:
+    (tmp_path / "state").write_text("")
+    ran = command("doctor", "--json", "--config", config)
+    (check,) = [check for check in ran.event("check") if check["name"] == "state folder"]
+    assert not check["ok"]

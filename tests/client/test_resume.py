@@ -1,0 +1,72 @@
+"""A scan whose daemon is killed again and again."""
+
+from __future__ import annotations
+
+import random
+import socket
+from pathlib import Path
+
+from appliance.cli.private_daemon import PrivateDaemon
+from appliance.client import Interrupted, OutgoingScan, ScanClient, dicom_slices
+from appliance.ingest import find_series
+from breathhold.v1 import scan_pb2 as pb
+from breathhold.v1 import types_pb2
+from tests.made_series import write_series
+from tests.tiny_models import write_tiny_repository
+
+COUNT = 40
+KILLED_AT = (6, 17, 29)
+
+
+def free_address() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return f"127.0.0.1:{server.getsockname()[1]}"
+
+
+def without_timing(report: types_pb2.Report) -> bytes:
+    final = types_pb2.Report()
+    final.CopyFrom(report)
+    final.ClearField("timing")
+    return final.SerializeToString(deterministic=True)
+
+
+def sent_undisturbed(config: Path, state: Path, scan: OutgoingScan) -> types_pb2.Report:
+    with PrivateDaemon(state, config) as daemon, ScanClient(daemon.wait_ready()) as client:
+        *_, report = client.send(scan)
+    assert isinstance(report, types_pb2.Report)
+    return report
+
+
+def test_killed_three_times_the_report_is_the_same(tmp_path: Path) -> None:
+    config = tmp_path / "box.toml"
+    repository = write_tiny_repository(tmp_path / "repository")
+    config.write_text(f'[engine]\nrepository = "{repository}"\n')
+    (series,) = find_series(write_series(tmp_path / "series", COUNT)).series
+    slices = dicom_slices(series.files)
+    opening = pb.OpenScan(
+        series_instance_uid=series.series_uid, station="CT1", expected_slices=COUNT
+    )
+    expected = sent_undisturbed(config, tmp_path / "a", OutgoingScan(opening, slices))
+
+    mixer = random.Random(5)
+    mixed = mixer.sample(slices + slices[:4], len(slices) + 4)
+    address, kills, carried = free_address(), list(KILLED_AT), 0
+    daemon = PrivateDaemon(tmp_path / "b", config, address).__enter__()
+    try:
+        daemon.wait_ready()
+        with ScanClient(address) as client:
+            for event in client.send(OutgoingScan(opening, mixed, rate=40)):
+                if isinstance(event, pb.Ack):
+                    carried += 1
+                if isinstance(event, Interrupted) and not daemon.running:
+                    daemon.__exit__(None, None, None)
+                    daemon = PrivateDaemon(tmp_path / "b", config, address).__enter__()
+                if kills and carried >= kills[0]:
+                    kills.pop(0)
+                    daemon.kill()
+            assert isinstance(event, types_pb2.Report)
+    finally:
+        daemon.__exit__(None, None, None)
+    assert not kills
+    assert carried < len(mixed) + 12
+    assert without_timing(event) == without_timing(expected)
