@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from appliance.scan.geometry import SliceGeometry
 from appliance.scan.slice import SliceHeader
 from appliance.scan.stack import Stack
 from appliance.scan.verdicts import Refusal, RefusalReason
@@ -16,6 +17,8 @@ _DIRECTION_TOLERANCE = 1e-3
 _SPACING_TOLERANCE = 1e-3
 #: Slices of one scan lie above each other to this many mm.
 _LATERAL_TOLERANCE_MM = 1.0
+#: A stack that a gantry tilted by more than this has sheared is refused.
+_SHEAR_TOLERANCE_DEGREES = 5.0
 
 
 def refusal_of(
@@ -65,30 +68,46 @@ def _contradiction(header: SliceHeader, first: SliceHeader) -> Refusal | None:
             RefusalReason.OTHER_FRAME_OF_REFERENCE,
             "The slice lies in another frame of reference than the scan's other slices.",
         )
-    difference = _geometry_difference(header, first)
+    difference = _grid_difference(header.geometry, first.geometry)
     if difference is None:
-        return None
-    return Refusal(
-        RefusalReason.GEOMETRY_CONTRADICTION,
-        f"The slice contradicts the scan's other slices: {difference}.",
-    )
+        return _shift(header.geometry, first.geometry)
+    return _contradicts(difference)
 
 
-def _geometry_difference(header: SliceHeader, first: SliceHeader) -> str | None:
-    mine, theirs = header.geometry, first.geometry
+def _grid_difference(mine: SliceGeometry, theirs: SliceGeometry) -> str | None:
     if (mine.rows, mine.columns) != (theirs.rows, theirs.columns):
         return f"{mine.rows} x {mine.columns} pixels, not {theirs.rows} x {theirs.columns}"
     if not np.allclose(mine.spacing, theirs.spacing, rtol=_SPACING_TOLERANCE, atol=0):
         return f"pixel spacing {mine.spacing} mm, not {theirs.spacing} mm"
     if not np.allclose(mine.orientation, theirs.orientation, rtol=0, atol=_DIRECTION_TOLERANCE):
         return "it lies in another direction"
+    return None
+
+
+def _shift(mine: SliceGeometry, theirs: SliceGeometry) -> Refusal | None:
+    """A slice that does not lie above the other: sheared by a tilted gantry, or moved."""
     step = np.subtract(mine.position, theirs.position)
     sideways = step - step @ mine.normal * mine.normal
-    along_table = np.array([0.0, 0.0, step[2]])
-    sheared = along_table - along_table @ mine.normal * mine.normal
-    if min(np.abs(sideways).max(), np.abs(sideways - sheared).max()) > _LATERAL_TOLERANCE_MM:
-        return "it is shifted sideways"
-    return None
+    if np.abs(sideways).max() <= _LATERAL_TOLERANCE_MM:
+        return None
+    table = np.array([0.0, 0.0, step[2]])
+    shear = table - table @ mine.normal * mine.normal
+    if np.abs(sideways - shear).max() > _LATERAL_TOLERANCE_MM:
+        return _contradicts("it is shifted sideways")
+    if mine.tilt_degrees <= _SHEAR_TOLERANCE_DEGREES:
+        return None
+    return Refusal(
+        RefusalReason.GANTRY_TILT,
+        "The gantry was tilted: the slices are sheared against each other and make no volume.",
+        {"tilt_degrees": f"{mine.tilt_degrees:.1f}"},
+    )
+
+
+def _contradicts(difference: str) -> Refusal:
+    return Refusal(
+        RefusalReason.GEOMETRY_CONTRADICTION,
+        f"The slice contradicts the scan's other slices: {difference}.",
+    )
 
 
 def _position_taken(header: SliceHeader, stack: Stack) -> Refusal | None:

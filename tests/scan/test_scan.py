@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import random
 
 import pytest
@@ -168,6 +169,31 @@ def test_slices_that_do_not_belong_are_refused(
     assert isinstance(refused, Refused)
     assert refused.refusal.reason is reason
     assert len(scan.stack) == 1
+
+
+def tilted(degrees: float, place: float, *, sheared: bool) -> SliceHeader:
+    """A slice of a tilted stack: sheared slices lie above each other along the table."""
+    angle = math.radians(degrees)
+    normal = (0.0, math.sin(angle), math.cos(angle))
+    step = (0.0, 0.0, place / math.cos(angle)) if sheared else tuple(place * n for n in normal)
+    return header(
+        place,
+        orientation=(1.0, 0.0, 0.0, 0.0, math.cos(angle), -math.sin(angle)),
+        position=(-180.0 + step[0], -180.0 + step[1], step[2]),
+    )
+
+
+@pytest.mark.parametrize(
+    ("degrees", "sheared", "refused"),
+    [(18.5, True, True), (18.5, False, False), (2.0, True, False), (0.0, True, False)],
+)
+def test_a_stack_sheared_by_a_tilted_gantry_is_refused(
+    degrees: float, sheared: bool, refused: bool
+) -> None:
+    scan = Scan(SERIES, policy())
+    answers = [scan.offer(tilted(degrees, 5.0 * n, sheared=sheared))[0] for n in range(10)]
+    reasons = {one.refusal.reason for one in answers if isinstance(one, Refused)}
+    assert reasons == ({RefusalReason.GANTRY_TILT} if refused else set())
 
 
 def test_too_many_slices_are_refused() -> None:
