@@ -125,7 +125,7 @@ def make_phantom(
     rng = np.random.default_rng([seed, list(Anatomy).index(anatomy)])
     load = _load(lesions, rng)
     scene = _SCENES[anatomy](rng, load)
-    heights, distance = _heights(scene, section, slices)
+    heights, distance = slice_heights(scene, section, slices)
     return _scan(scene, heights, distance, matrix, rng, seed, anatomy)
 
 
@@ -145,7 +145,8 @@ def _load(lesions: bool | float, rng: np.random.Generator) -> float:
     return float(lesions)
 
 
-def _heights(scene: Scene, section: Section, slices: int | None) -> tuple[list[float], float]:
+def slice_heights(scene: Scene, section: Section, slices: int | None) -> tuple[list[float], float]:
+    """Heights of the slices, centred on the body, and the distance between them, mm."""
     usual, smallest, largest = _SPACING[section]
     extent = scene.top - scene.bottom
     count = slices or int(np.ceil(extent / usual))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -133,12 +133,12 @@ def column(
 
 def union(*parts: Distances) -> Array:
     """Signed distance to what lies in any part."""
-    return np.asarray(np.minimum.reduce(np.broadcast_arrays(*parts)), np.float32)
+    return np.asarray(reduce(np.minimum, parts), np.float32)
 
 
 def common(*parts: Distances) -> Array:
     """Signed distance to what lies in all parts."""
-    return np.asarray(np.maximum.reduce(np.broadcast_arrays(*parts)), np.float32)
+    return np.asarray(reduce(np.maximum, parts), np.float32)
 
 
 def rounded(distance: Array, grid: Grid, millimetres: float) -> Array:

@@ -14,7 +14,7 @@ from torch import nn
 from engines.training.augment import Batch, collate
 from engines.training.cases import Case
 from engines.training.curve import Curve
-from engines.training.losses import segmentation_loss
+from engines.training.losses import BALANCES, segmentation_loss
 from engines.training.sampling import Sampler
 from engines.training.state import (
     Average,
@@ -108,7 +108,10 @@ class Trainer:
         with torch.autocast(self._device, torch.bfloat16):
             logits = self._network(planes)
         loss = segmentation_loss(
-            logits.float(), batch.label.to(self._device), batch.known.to(self._device)
+            logits.float(),
+            batch.label.to(self._device),
+            batch.known.to(self._device),
+            BALANCES[self._recipe.role],
         )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
