@@ -80,6 +80,6 @@ def _say_skipped(listing: FolderListing, chosen: Sequence[Series]) -> None:
     if left:
         parts.append(f"{len(left)} other series ({sum(len(s.files) for s in left)} images)")
     if listing.skipped:
-        parts.append(f"{len(listing.skipped)} files that are no DICOM images")
+        parts.append(f"{len(listing.skipped)} files that are no readable DICOM images")
     if parts:
         print(f"Left out: {' and '.join(parts)}.", file=sys.stderr)

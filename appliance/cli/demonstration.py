@@ -46,7 +46,8 @@ def demonstrate(
     with _stopped_by_sigterm(), tempfile.TemporaryDirectory(prefix="breathhold-demo-") as folder:
         private = Path(folder)
         with PrivateDaemon(private / "state", config) as daemon, ThreadPoolExecutor(1) as starter:
-            _tell("Starting a private daemon and drawing a phantom ...", json=json)
+            drawing = "" if scan else " and drawing a phantom"
+            _tell(f"Starting a private daemon{drawing} ...", json=json)
             address = starter.submit(daemon.wait_ready)
             series, truth = _series(scan, section, seed, keep or private)
             playing = Playing(to=address.result(), rate=rate, station="demo", json=json)

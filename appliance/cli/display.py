@@ -73,14 +73,21 @@ class PlainLines(_Quiet):
     def __init__(self, out: Console, total: int) -> None:
         self._out, self._total = out, total
         self._due = 0.0
+        self._interrupted = False
+        self._said: set[str] = set()
 
     def show(self, event: ScanEvent) -> None:
+        """What was said before is not said again, an outage once however long it lasts."""
+        again = isinstance(event, Interrupted) and self._interrupted
+        self._interrupted = isinstance(event, Interrupted)
         if isinstance(event, scan_pb2.RunningScore):
             if time.monotonic() >= self._due:
                 self._due = time.monotonic() + _LINE_INTERVAL_S
                 self._print(f"{_counts(event, self._total)}  {_scores(event.scores)}")
-        elif sentence := _sentence(event):
-            self._print(sentence)
+        elif (sentence := _sentence(event)) and not again:
+            if self._interrupted or sentence not in self._said:
+                self._print(sentence)
+            self._said.add(sentence)
 
     def _print(self, line: str) -> None:
         self._out.print(line, soft_wrap=True, markup=False)

@@ -55,6 +55,7 @@ def main(arguments: list[str]) -> int:
     -------
     0 done, 1 failed, 2 used wrongly.
     """
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     try:
         code = app(arguments, prog_name="breathhold", standalone_mode=False)
     except TyperException as error:

@@ -68,7 +68,7 @@ def write_pictures(
         if mask.runs:
             path = folder / f"slice-{number:04d}.png"
             lung = lungs.get(mask.sop_instance_uid, np.zeros(image.hu.shape, bool))
-            overlay(image, mask_plane(mask), lung).save(path)
+            overlay(image, mask_plane(mask), lung).save(path, compress_level=2)
             overlays.append(path)
     order = [mask.sop_instance_uid for mask in lesions]
     volumes = _write_volumes(folder, [mask_plane(mask) for mask in lesions], lungs, order, geometry)

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import random
 import socket
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from appliance.cli.choosing import choose_series
 from appliance.cli.display import display
+from appliance.cli.errors import CliError
 from appliance.cli.fresh import FreshUids
 from appliance.cli.output import console, print_json
 from appliance.cli.pictures import Pictures, write_pictures
 from appliance.cli.records import report_record
 from appliance.cli.tables import report_view
-from appliance.client import DicomSlice, OutgoingScan, ScanClient, dicom_slices
+from appliance.client import ClientError, DicomSlice, OutgoingScan, ScanClient, dicom_slices
 from appliance.ingest import Series
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import types_pb2
@@ -74,17 +76,32 @@ def play(
     Raises
     ------
     CliError
-        When there is nothing to send.
+        When there is nothing to send, or some of several series were refused.
     ClientError
         When the appliance cannot be reached or refuses the scan.
     """
     chosen = choose_series(path, series_uid, every=every)
     with ScanClient(playing.to) as client:
-        for number, series in enumerate(chosen, start=1):
-            folder = playing.masks
-            if folder is not None and len(chosen) > 1:
-                folder = folder / f"series-{number}"
+        if len(chosen) == 1:
+            _play_one(client, chosen[0], playing)
+        else:
+            _play_each(client, chosen, playing)
+
+
+def _play_each(client: ScanClient, chosen: Sequence[Series], playing: Playing) -> None:
+    """Several series, each with a masks folder of its own; a refused one is said and passed."""
+    refused = 0
+    for number, series in enumerate(chosen, start=1):
+        folder = playing.masks and playing.masks / f"series-{number}"
+        try:
             _play_one(client, series, replace(playing, masks=folder))
+        except ClientError as error:
+            if error.passing:
+                raise
+            refused += 1
+            print(f"Series {number}: {error}", file=sys.stderr)
+    if refused:
+        raise CliError(f"{refused} of {len(chosen)} series were not taken.")
 
 
 def _play_one(client: ScanClient, series: Series, playing: Playing) -> None:

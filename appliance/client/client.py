@@ -22,6 +22,8 @@ from breathhold.v1 import (
 )
 from breathhold.v1 import scan_pb2 as pb
 
+#: An appliance that never answered is given up after this, however patient the caller, s.
+_FIRST_ANSWER_S = 10.0
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 3.0
 _ANSWER_S = 30.0
@@ -29,8 +31,9 @@ _SERIES_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 2**20),
     ("grpc.max_send_message_length", 64 * 2**20),
-    ("grpc.keepalive_time_ms", 20_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.enable_http_proxy", 0),
     ("grpc.initial_reconnect_backoff_ms", 200),
     ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
@@ -79,7 +82,8 @@ class ScanClient:
         scan
             What to send.
         patience_s
-            How long to try without any answer before giving up, s.
+            How long to try without any answer before giving up, s; an appliance that
+            did not answer even once is given up after 10 s at most.
 
         Raises
         ------
@@ -90,10 +94,12 @@ class ScanClient:
         """
         sending = Sending(scan)
         heard, wait_s = time.monotonic(), _FIRST_WAIT_S
+        patience = min(patience_s, _FIRST_ANSWER_S)
         while True:
             try:
                 for event in self._call(sending):
                     yield event
+                    patience = patience_s
                     if not isinstance(event, pb.Opened):
                         heard, wait_s = time.monotonic(), _FIRST_WAIT_S
                     if isinstance(event, types_pb2.Report):
@@ -102,7 +108,7 @@ class ScanClient:
                     grpc.StatusCode.UNAVAILABLE, "", "The call ended without a report."
                 )
             except ClientError as error:
-                if not error.passing or time.monotonic() + wait_s - heard > patience_s:
+                if not error.passing or time.monotonic() + wait_s - heard > patience:
                     raise
                 yield Interrupted(error, wait_s)
             time.sleep(wait_s)

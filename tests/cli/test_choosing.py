@@ -26,7 +26,9 @@ def test_the_largest_series_is_sent_and_the_rest_is_named(
     (tmp_path / "notes.txt").write_text("nothing")
     chosen = choose_series(tmp_path)
     assert [series.series_uid for series in chosen] == ["1.2.2"]
-    left_out = "Left out: 1 other series (4 images) and 1 files that are no DICOM images.\n"
+    left_out = (
+        "Left out: 1 other series (4 images) and 1 files that are no readable DICOM images.\n"
+    )
     assert capsys.readouterr().err == left_out
 
 

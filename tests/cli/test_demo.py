@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
 import pytest
 
 from appliance.cli.private_daemon import PrivateDaemon
+from appliance.cli.truth import truth_of
+from calibration.phantom import Phantom
 from tests.cli.command import Command
+from tests.made_series import made_phantom
 
 
 @pytest.fixture
@@ -36,11 +42,17 @@ def test_demo_of_a_folder_ends_with_a_report(
 def test_demo_shows_the_phantoms_truth_beside_the_scores(
     command: Command, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("appliance.cli.demonstration._SLICES", {"thick": 12})
+    def quickly(*_: object, **__: object) -> Phantom:
+        return made_phantom()
+
+    monkeypatch.setattr("appliance.cli.demonstration.make_phantom", quickly)
     ran = command("demo", "--rate", 100, "--config", config)
     assert ran.code == 0
     row = next(line for line in ran.out.splitlines() if "PO, opacity" in line)
-    assert row.count("%") == 2
+    measured, truth = (float(number) for number in re.findall(r"([0-9.]+) %", row))
+    expected, _ = truth_of(made_phantom())
+    assert truth == pytest.approx(expected, abs=0.05)
+    assert 0 < measured < 100
 
 
 def test_a_daemon_that_does_not_start_is_one_sentence(
@@ -67,3 +79,20 @@ def test_the_daemon_is_stopped_whatever_happens(tmp_path: Path, config: Path) ->
         fail()
     (process,) = [one for one in started if not one.is_running()]
     assert process not in daemons()
+
+
+def test_sigterm_stops_the_daemon_too(config: Path, series: Path) -> None:
+    words = [sys.executable, "-m", "appliance.cli", "demo", "--scan", str(series), "--rate", "2"]
+    demo = subprocess.Popen(
+        [*words, "--config", str(config)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if "received" in line:
+            break
+    (daemon,) = psutil.Process(demo.pid).children()
+    demo.terminate()
+    _, complaint = demo.communicate(timeout=30)
+    assert demo.returncode == 1
+    assert complaint == "breathhold: Stopped.\n"
+    assert not daemon.is_running()

@@ -35,10 +35,16 @@ def test_plain_lines_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> N
         "The appliance keeps 1 slices of this scan.",
         "received 8/10, inferred 4  PO 12.5 %  PHO 2.5 %",
         "Refused: It is no CT image.",
-        "Refused: It is no CT image.",
         "Warning: A gap.",
         "Gone. Trying again.",
     ]
+
+
+def test_an_outage_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with display(10, json=False) as shown:
+        for event in (EVENTS[-1], EVENTS[-1], REFUSED, EVENTS[-1]):
+            shown.show(event)
+    assert capsys.readouterr().out.count("Trying again") == 2
 
 
 def test_running_scores_come_a_line_a_second(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,8 +13,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.box import Box
+from breathhold.v1 import scan_pb2 as pb
+from tests.box import Box, Call
 from tests.cli.command import Command
+from tests.made_scans import raw_slices
 from tests.made_series import write_series
 
 RUNNING = {"event", "po", "pho", "slices_received", "slices_inferred", "coverage", "elapsed_s"}
@@ -154,6 +156,24 @@ def test_every_series_of_a_folder(command: Command, box: Box, tmp_path: Path) ->
     assert [report["slices"] for report in ran.event("report")] == [30, 24]
     for number in (1, 2):
         assert (tmp_path / "masks" / f"series-{number}" / "lung.nii.gz").is_file()
+
+
+def test_a_refused_series_does_not_hold_up_the_others(
+    command: Command, box: Box, tmp_path: Path
+) -> None:
+    write_series(tmp_path / "a", 30, "1.2.84")
+    write_series(tmp_path / "b", 24, "1.2.83")
+    other = Call(box.grpc, pb.OpenScan(series_instance_uid="1.2.84", station="another"))
+    other.send_slices(raw_slices(1, series="1.2.84"))
+    other.wait_for_answers(1)
+    ran = command("send", tmp_path, "--to", box.grpc, "--all", "--json")
+    other.close()
+    assert ran.code == 1
+    assert [report["slices"] for report in ran.event("report")] == [24]
+    assert ran.err.splitlines() == [
+        "Series 1: Another station is sending this scan.",
+        "breathhold: 1 of 2 series were not taken.",
+    ]
 
 
 def test_a_folder_of_other_files_is_one_sentence(

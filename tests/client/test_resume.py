@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 from appliance.cli.private_daemon import PrivateDaemon
@@ -35,6 +38,31 @@ def sent_undisturbed(config: Path, state: Path, scan: OutgoingScan) -> types_pb2
         *_, report = client.send(scan)
     assert isinstance(report, types_pb2.Report)
     return report
+
+
+def test_the_command_goes_on_where_a_killed_daemon_stopped(tmp_path: Path) -> None:
+    config = tmp_path / "box.toml"
+    repository = write_tiny_repository(tmp_path / "repository")
+    config.write_text(f'[engine]\nrepository = "{repository}"\n')
+    series, address = write_series(tmp_path / "series", COUNT), free_address()
+    words = [sys.executable, "-m", "appliance.cli", "send", str(series), "--to", address]
+    with PrivateDaemon(tmp_path / "state", config, address) as daemon:
+        daemon.wait_ready()
+        sending = subprocess.Popen(
+            [*words, "--json", "--rate", "20"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        assert sending.stdout is not None
+        for _ in range(12):
+            sending.stdout.readline()
+        daemon.kill()
+    with PrivateDaemon(tmp_path / "state", config, address):
+        out, err = sending.communicate(timeout=60)
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert (sending.returncode, err) == (0, b"")
+    assert "interrupted" in [line["event"] for line in lines]
+    reopened = next(line for line in lines if line["event"] == "opened")
+    assert 0 < reopened["slices_kept"] < COUNT
+    assert lines[-1]["slices"] == COUNT
 
 
 def test_killed_three_times_the_report_is_the_same(tmp_path: Path) -> None:

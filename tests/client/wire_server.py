@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
@@ -150,4 +151,5 @@ class WireServer(scan_pb2_grpc.ScanServiceServicer, triage_pb2_grpc.TriageServic
         yield triage_pb2.WatchResponse(snapshot=triage_pb2.Snapshot(scans=[first]))
         yield triage_pb2.WatchResponse(changed=second)
         yield triage_pb2.WatchResponse(removed_scan_id="a")
-        self.stopping.wait(30)
+        while context.is_active():
+            time.sleep(0.01)
