@@ -52,8 +52,7 @@ class _Plan:
 def read_dicom(data: bytes, limits: IngestLimits = DEFAULT_LIMITS) -> Slice:
     """Read one CT slice.
 
-    Safe to call from several threads at once: no state is shared and no warning
-    filter is touched.
+    Safe to call from several threads at once: the calls share no state.
 
     Parameters
     ----------
@@ -72,16 +71,15 @@ def read_dicom(data: bytes, limits: IngestLimits = DEFAULT_LIMITS) -> Slice:
     SliceRefusedError
         With the reason; nothing else is raised, whatever the bytes are.
     """
-    header = Header(open_part10(data, limits), limits)
+    header = Header(open_part10(data, limits))
     try:
-        plan = _plan(header, limits)
+        return _read(_plan(header, limits), limits)
     except MalformedValueError as error:
         raise refuse(
             RefusalReason.MALFORMED,
             "A value in the header is not what it must be.",
             element=error.tag.name,
         ) from error
-    return _read(plan, limits)
 
 
 def _plan(header: Header, limits: IngestLimits) -> _Plan:

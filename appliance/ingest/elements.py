@@ -1,123 +1,140 @@
-"""The top level of a DICOM data set, walked without recursion.
+"""What pydicom reads behind the gate: the only place where its reader is called.
 
-A hostile file cannot make this walk recurse, allocate or run long: it keeps
-views into the bytes it was given, counts what it passes and stops at the
-pixel data. Sequences are stepped through (depth and structure are checked)
-but not kept, for nothing an axial CT slice needs lies in one.
-
-References
-----------
-DICOM PS3.5 section 7 (the data set).
+pydicom reports what it finds odd through warnings and its log, both with values
+of the patient in them. Their sinks are closed once, here, and not at each call:
+slices are read on several threads, which share the filters.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import io
+import logging
+import struct
+import warnings
 
-from appliance.ingest.errors import refuse
-from appliance.ingest.limits import IngestLimits
-from appliance.ingest.reader import ITEM, ITEM_END, SEQUENCE_END, Element, ElementReader, truncated
-from appliance.ingest.sequences import PIXEL_DATA, pass_sequence, read_fragments
+import pydicom.config
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_fragments
+from pydicom.errors import BytesLengthException
+from pydicom.filereader import read_dataset
+from pydicom.multival import MultiValue
+
+from appliance.ingest.errors import SliceRefusedError, refuse
 from appliance.scan.verdicts import RefusalReason
 
-#: Float and Double Float Pixel Data: end the header as Pixel Data does.
-_FLOAT_PIXEL_DATA = (0x7FE00008, 0x7FE00009)
+#: What pydicom lets escape on hostile bytes, with values of the patient in the text:
+#: never chained to what is raised instead. UserWarning is what it says where the
+#: process turned warnings into errors.
+_FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    BytesLengthException,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    UserWarning,
+    ValueError,
+    struct.error,
+)
+
+pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
+warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
+logging.getLogger("pydicom").propagate = False
 
 
-@dataclass(frozen=True, slots=True)
-class PixelData:
-    """Where the pixels lie: one run of bytes, or the fragments of a compressed frame."""
-
-    tag: int
-    fragments: tuple[memoryview, ...]
-    encapsulated: bool
+class UnreadableValueError(ValueError):
+    """pydicom cannot convert a value."""
 
 
-@dataclass(slots=True)
 class Elements:
-    """The top level of a data set.
+    """The top level of a data set, converted value by value when asked for.
 
     Parameters
     ----------
-    values
-        Raw value by tag, without sequences; views into the file.
-    sequences
-        Tags of the sequences met.
-    big_endian
-        Byte order of binary values and native pixels.
-    pixels
-        None when the data set has no pixel data.
-    defects
-        What is malformed but could be stepped over, in words.
+    dataset
+        As pydicom read it.
+    max_value_bytes
+        Longer values count as absent.
     """
 
-    big_endian: bool = False
-    values: dict[int, memoryview] = field(default_factory=dict)
-    sequences: set[int] = field(default_factory=set)
-    pixels: PixelData | None = None
-    defects: set[str] = field(default_factory=set)
+    def __init__(self, dataset: Dataset, max_value_bytes: int) -> None:
+        self._dataset = dataset
+        self._max_value_bytes = max_value_bytes
+
+    def __contains__(self, tag: int) -> bool:
+        return tag in self._dataset
+
+    def values(self, tag: int) -> tuple[object, ...]:
+        """The values of an element; none when it is absent, empty or too long.
+
+        Raises
+        ------
+        UnreadableValueError
+            When they are not what the VR of the element says.
+        """
+        raw = self._dataset.get_item(tag, keep_deferred=True)
+        if raw is None or getattr(raw, "length", 0) > self._max_value_bytes:
+            return ()
+        try:
+            value = self._dataset[tag].value
+        except _FAILURES:
+            raise UnreadableValueError from None
+        if isinstance(value, MultiValue):
+            return tuple(value)
+        return () if value is None or value == "" else (value,)
 
 
-def walk(data: memoryview, *, implicit: bool, big_endian: bool, limits: IngestLimits) -> Elements:
-    """Read the top level of a data set, up to and with its pixel data.
+def read_elements(
+    data: memoryview, *, implicit: bool, big_endian: bool, max_value_bytes: int
+) -> Elements:
+    """Read a data set that has passed the gate.
 
     Parameters
     ----------
     data
-        The data set, without preamble and file meta, inflated.
+        Elements without pixel data.
     implicit, big_endian
-        How it is written.
-    limits
-        Bounds on depth and number of elements.
+        How they are written.
+    max_value_bytes
+        As for :class:`Elements`.
 
     Raises
     ------
     SliceRefusedError
-        TOO_LARGE beyond a limit, TRUNCATED when the file ends inside an element,
-        MALFORMED when the next element cannot be found.
+        MALFORMED when pydicom cannot read them to their end.
     """
-    reader = ElementReader(data, big_endian, limits)
-    found = Elements(big_endian=big_endian, defects=reader.defects)
-    position, highest = 0, -1
-    while position + 8 <= len(data) and found.pixels is None:
-        element = reader.read(position, implicit=implicit)
-        if element.tag <= highest:
-            found.defects.add("data elements are not in ascending order")
-        elif element.tag < ITEM:
-            highest = element.tag
-        position = _pass_element(reader, element, found, implicit)
-    if 0 < len(data) - position < 8 and found.pixels is None:
-        raise truncated()
-    return found
+    stream = io.BytesIO(data)
+    try:
+        dataset = read_dataset(stream, implicit, not big_endian)
+    except _FAILURES:
+        raise _malformed() from None
+    if stream.tell() != len(data):
+        raise _malformed()
+    return Elements(dataset, max_value_bytes)
 
 
-def _pass_element(reader: ElementReader, element: Element, found: Elements, implicit: bool) -> int:
-    """Keep one element of the top level; return where the next one begins."""
-    if element.tag == PIXEL_DATA or element.tag in _FLOAT_PIXEL_DATA:
-        found.pixels = _read_pixels(reader, element)
-        return len(reader.data)
-    if element.tag in (ITEM_END, SEQUENCE_END):
-        return _pass_stray_delimiter(reader, element)
-    if reader.is_sequence(element):
-        found.sequences.add(element.tag)
-        return pass_sequence(reader, element, implicit=implicit)
-    reader.check_end(element)
-    found.values[element.tag] = reader.data[element.start : element.end]
-    return element.end
+def join_fragments(data: memoryview) -> bytes:
+    """One frame from the items of its encapsulated pixel data.
+
+    Parameters
+    ----------
+    data
+        From the item of the offset table on (PS3.5 annex A.4). The table itself is
+        not used: there is one frame, and tables are often wrong.
+
+    Raises
+    ------
+    SliceRefusedError
+        MALFORMED when they are not items.
+    """
+    try:
+        return b"".join(list(generate_fragments(io.BytesIO(data)))[1:])
+    except _FAILURES:
+        raise _malformed() from None
 
 
-def _pass_stray_delimiter(reader: ElementReader, element: Element) -> int:
-    if element.length != 0:
-        raise refuse(
-            RefusalReason.MALFORMED, "The file has a sequence delimiter outside a sequence."
-        )
-    reader.defects.add("a sequence delimiter stands outside a sequence")
-    return element.start
-
-
-def _read_pixels(reader: ElementReader, element: Element) -> PixelData:
-    if element.undefined:
-        fragments, _ = read_fragments(reader, element.start)
-        return PixelData(element.tag, fragments, encapsulated=True)
-    stop = min(element.end, len(reader.data))
-    return PixelData(element.tag, (reader.data[element.start : stop],), encapsulated=False)
+def _malformed() -> SliceRefusedError:
+    return refuse(RefusalReason.MALFORMED, "The elements of the file cannot be read.")

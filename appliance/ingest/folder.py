@@ -77,7 +77,7 @@ def peek_uids(data: bytes, limits: IngestLimits = DEFAULT_LIMITS) -> Uids:
     SliceRefusedError
         When the bytes are not readable DICOM.
     """
-    return _uids(Header(open_part10(data, limits), limits))
+    return _uids(Header(open_part10(data, limits)))
 
 
 def find_series(path: Path, limits: IngestLimits = DEFAULT_LIMITS) -> FolderListing:
@@ -125,7 +125,7 @@ def _look_at(file: Path, limits: IngestLimits) -> _Entry:
         data = file.read_bytes()
     except OSError as error:
         raise refuse(RefusalReason.NOT_DICOM, "The file cannot be read.") from error
-    header = Header(open_part10(data, limits), limits)
+    header = Header(open_part10(data, limits))
     if header.pixels is None:
         raise refuse(RefusalReason.NOT_AN_IMAGE, "The file has no pixel data.")
     place, instance = _place(header), _instance_number(header)

@@ -1,8 +1,8 @@
 """The header of a slice by name: text, numbers, UIDs.
 
-Values are read by what a tag must hold (PS3.6), not by the VR written in the
-file, which may be UN or absent. A value that is not what it must be is told
-apart from one that is absent: :class:`MalformedValueError`.
+A thin view over what pydicom read. A value that pydicom cannot convert, or that is
+not what its tag must hold, is told apart from one that is absent:
+:class:`MalformedValueError`.
 """
 
 from __future__ import annotations
@@ -10,18 +10,15 @@ from __future__ import annotations
 import enum
 import math
 import re
-import struct
 
-from appliance.ingest.elements import PixelData
-from appliance.ingest.limits import IngestLimits
-from appliance.ingest.part10 import Part10
+from appliance.ingest.elements import UnreadableValueError
+from appliance.ingest.part10 import Part10, PixelData
 from appliance.ingest.syntaxes import TransferSyntax
 
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 #: What a UID may be at worst: anonymisers write hexadecimal hashes into UIDs.
 _SAFE_UID = re.compile(r"[0-9A-Za-z._-]{0,64}")
-_INTEGER_FORMATS = {2: "H", 4: "L"}
 
 
 class Tag(enum.IntEnum):
@@ -87,14 +84,10 @@ class Header:
     ----------
     part10
         The opened file.
-    limits
-        Bounds the size of a value that is read.
     """
 
-    def __init__(self, part10: Part10, limits: IngestLimits) -> None:
+    def __init__(self, part10: Part10) -> None:
         self._part10 = part10
-        self._elements = part10.elements
-        self._max_value_bytes = limits.max_value_bytes
 
     @property
     def syntax(self) -> TransferSyntax:
@@ -102,16 +95,16 @@ class Header:
 
     @property
     def big_endian(self) -> bool:
-        return self._elements.big_endian
+        return self._part10.syntax.big_endian
 
     @property
     def pixels(self) -> PixelData | None:
-        return self._elements.pixels
+        return self._part10.pixels
 
     @property
     def defects(self) -> frozenset[str]:
         """What is malformed in the file but could be stepped over, in words."""
-        return frozenset(self._elements.defects)
+        return self._part10.defects
 
     @property
     def sop_class_uid(self) -> str:
@@ -145,15 +138,17 @@ class Header:
         return text
 
     def has_sequence(self, tag: Tag) -> bool:
-        return tag in self._elements.sequences
+        return tag in self._part10.elements
 
     def texts(self, tag: Tag) -> tuple[str, ...]:
-        """The values of a text element, stripped; empty when absent, empty or oversized."""
-        raw = self._elements.values.get(tag, memoryview(b""))
-        if len(raw) > self._max_value_bytes:
-            return ()
-        text = bytes(raw).decode("latin-1").strip("\0 ")
-        return tuple(value.strip("\0 ") for value in text.split("\\")) if text else ()
+        """The values of a text element, stripped; empty when absent, empty or oversized.
+
+        Raises
+        ------
+        MalformedValueError
+            When the file gives the element a type that its value does not have.
+        """
+        return tuple(str(value).strip("\0 ") for value in self._values(tag))
 
     def text(self, tag: Tag) -> str:
         """The first value of a text element, empty when there is none."""
@@ -174,27 +169,32 @@ class Header:
         return next(iter(self.decimals(tag)), None)
 
     def is_decimal(self, tag: Tag) -> bool:
-        """True when the element is absent, empty or holds numbers only."""
-        return all(_DECIMAL.fullmatch(text) for text in self.texts(tag))
+        """True when the element is absent, empty or holds finite numbers only."""
+        try:
+            self.decimals(tag)
+        except MalformedValueError:
+            return False
+        return True
 
     def integer(self, tag: Tag) -> int | None:
-        """Value of a US or UL element, None when absent or empty.
+        """Value of a binary integer element, None when absent or empty.
 
         Raises
         ------
         MalformedValueError
-            When it is not one binary integer.
+            When it is not one integer.
         """
-        raw = self._elements.values.get(tag, memoryview(b""))
-        if len(raw) == 0:
+        values = self._values(tag)
+        if not values:
             return None
-        if len(raw) not in _INTEGER_FORMATS:
+        if len(values) != 1 or not isinstance(values[0], int):
             raise MalformedValueError(tag)
-        order = ">" if self.big_endian else "<"
-        return int(struct.unpack(order + _INTEGER_FORMATS[len(raw)], raw)[0])
+        return values[0]
 
     def stored_value(self, tag: Tag) -> int | None:
-        """Value of an element in the type of the pixels (US or SS), None when absent.
+        """Value of an element in the type of the pixels, None when absent.
+
+        US or SS by Pixel Representation, whichever of them the file says it is.
 
         Raises
         ------
@@ -202,15 +202,23 @@ class Header:
             When it is not one 16-bit integer.
         """
         value = self.integer(tag)
-        if value is None or self.integer(Tag.PIXEL_REPRESENTATION) != 1:
-            return value
-        if value > 0xFFFF:
+        if value is None:
+            return None
+        if not -0x8000 <= value <= 0xFFFF:
             raise MalformedValueError(tag)
-        return value - 0x10000 if value > 0x7FFF else value
+        word = value & 0xFFFF
+        signed = self.integer(Tag.PIXEL_REPRESENTATION) == 1
+        return word - 0x10000 if signed and word > 0x7FFF else word
 
     def malformed_uids(self) -> list[Tag]:
         """Tags of UIDs that break PS3.5 section 9.1, absent ones not among them."""
         return [tag for tag in UID_TAGS if not is_uid(self.text(tag) or "1")]
+
+    def _values(self, tag: Tag) -> tuple[object, ...]:
+        try:
+            return self._part10.elements.values(tag)
+        except UnreadableValueError as error:
+            raise MalformedValueError(tag) from error
 
 
 def is_uid(text: str) -> bool:

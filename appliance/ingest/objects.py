@@ -16,7 +16,7 @@ from collections.abc import Callable
 from appliance.ingest.errors import refuse
 from appliance.ingest.header import Header, Tag
 from appliance.ingest.limits import IngestLimits
-from appliance.ingest.sequences import PIXEL_DATA
+from appliance.ingest.part10 import PIXEL_DATA
 from appliance.scan.verdicts import RefusalReason
 
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"

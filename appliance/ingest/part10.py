@@ -1,18 +1,18 @@
-"""Opening a DICOM file: preamble, file meta, transfer syntax, inflation.
+"""Opening a DICOM file: preamble, file meta, transfer syntax, data set, pixel data.
 
 References
 ----------
-DICOM PS3.10 section 7.1 (file meta information), PS3.5 annex A.5 (deflate).
+DICOM PS3.10 section 7.1 (file meta information).
 """
 
 from __future__ import annotations
 
-import struct
-import zlib
 from dataclasses import dataclass
 
-from appliance.ingest.elements import Elements, walk
+from appliance.ingest.elements import Elements, UnreadableValueError, read_elements
 from appliance.ingest.errors import refuse
+from appliance.ingest.gate import Gate
+from appliance.ingest.inflation import inflate
 from appliance.ingest.limits import IngestLimits
 from appliance.ingest.syntaxes import TRANSFER_SYNTAXES, TransferSyntax
 from appliance.scan.verdicts import RefusalReason
@@ -21,7 +21,29 @@ _PREAMBLE_BYTES = 128
 _TRANSFER_SYNTAX_UID = 0x00020010
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _MEDIA_STORAGE_SOP_INSTANCE_UID = 0x00020003
-_INFLATE_STEP = 1024 * 1024
+_META_GROUP = 0x0002
+PIXEL_DATA = 0x7FE00010
+#: Pixel Data, Float and Double Float Pixel Data: each ends the header.
+_PIXEL_DATA_TAGS = (PIXEL_DATA, 0x7FE00008, 0x7FE00009)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelData:
+    """Where the pixels lie.
+
+    Parameters
+    ----------
+    tag
+        Pixel Data or one of its floating point kin.
+    value
+        Native pixels, possibly cut short, or the items of a compressed frame.
+    encapsulated
+        Which of the two.
+    """
+
+    tag: int
+    value: memoryview
+    encapsulated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +58,18 @@ class Part10:
         As the file meta gives them, empty when it does not.
     elements
         Top level of the data set.
+    pixels
+        None when the data set has no pixel data.
+    defects
+        What is malformed but could be stepped over, in words.
     """
 
     syntax: TransferSyntax
     sop_class_uid: str
     sop_instance_uid: str
     elements: Elements
+    pixels: PixelData | None
+    defects: frozenset[str]
 
 
 def open_part10(data: bytes, limits: IngestLimits) -> Part10:
@@ -68,32 +96,30 @@ def open_part10(data: bytes, limits: IngestLimits) -> Part10:
             max_bytes=limits.max_bytes,
         )
     defects: set[str] = set()
-    meta, body = _split(memoryview(data), limits, defects)
-    values = _meta_values(meta, limits, defects)
-    syntax = _transfer_syntax(values.get(_TRANSFER_SYNTAX_UID, ""), limits)
+    view = memoryview(data)
+    meta, body = _read_meta(view[_meta_start(view, defects) :], limits, defects)
+    syntax = _transfer_syntax(_first_text(meta, _TRANSFER_SYNTAX_UID), limits)
     if syntax.deflated:
-        body = memoryview(_inflate(body, limits))
-    elements = walk(body, implicit=syntax.implicit, big_endian=syntax.big_endian, limits=limits)
-    elements.defects |= defects
+        body = memoryview(inflate(body, limits))
+    elements, pixels = _read_data_set(body, syntax, limits, defects)
     return Part10(
         syntax,
-        values.get(_MEDIA_STORAGE_SOP_CLASS_UID, ""),
-        values.get(_MEDIA_STORAGE_SOP_INSTANCE_UID, ""),
+        _first_text(meta, _MEDIA_STORAGE_SOP_CLASS_UID),
+        _first_text(meta, _MEDIA_STORAGE_SOP_INSTANCE_UID),
         elements,
+        pixels,
+        frozenset(defects),
     )
 
 
-def _split(
-    data: memoryview, limits: IngestLimits, defects: set[str]
-) -> tuple[memoryview, memoryview]:
-    """Cut the file into its file meta group and its data set."""
+def _meta_start(data: memoryview, defects: set[str]) -> int:
+    """Where the file meta group begins: behind the preamble, where there is one."""
     start = _PREAMBLE_BYTES + 4
-    if bytes(data[_PREAMBLE_BYTES:start]) != b"DICM":
-        start = 0
-        _check_starts_with_meta(data)
-        defects.add("the file has no preamble")
-    end = _meta_end(data, start, limits)
-    return data[start:end], data[end:]
+    if bytes(data[_PREAMBLE_BYTES:start]) == b"DICM":
+        return start
+    _check_starts_with_meta(data)
+    defects.add("the file has no preamble")
+    return 0
 
 
 def _check_starts_with_meta(data: memoryview) -> None:
@@ -109,39 +135,53 @@ def _check_starts_with_meta(data: memoryview) -> None:
     raise refuse(RefusalReason.NOT_DICOM, "This is not a DICOM file.")
 
 
-def _meta_end(data: memoryview, start: int, limits: IngestLimits) -> int:
-    """Where group 0002 ends, found element by element: its stated length is often wrong."""
-    position = start
-    for _ in range(limits.max_elements):
-        if bytes(data[position : position + 2]) != b"\x02\x00" or position + 12 > len(data):
-            break
-        position = _after_meta_element(data, position)
-    if position > len(data):
-        raise refuse(RefusalReason.TRUNCATED, "The file is cut short in its first elements.")
-    return position
+def _read_meta(
+    data: memoryview, limits: IngestLimits, defects: set[str]
+) -> tuple[Elements, memoryview]:
+    """The file meta group, which is explicit little endian in whatever file, and the rest.
+
+    Its end is found element by element: its stated length is often wrong.
+    """
+    gate = Gate(data, limits, implicit=False, big_endian=False)
+    end = gate.pass_until(lambda tag: tag >> 16 != _META_GROUP)
+    if end:
+        defects |= {f"file meta information: {defect}" for defect in gate.defects}
+    meta = read_elements(
+        data[:end],
+        implicit=gate.implicit,
+        big_endian=False,
+        max_value_bytes=limits.max_value_bytes,
+    )
+    return meta, data[end:]
 
 
-def _after_meta_element(data: memoryview, position: int) -> int:
-    vr = bytes(data[position + 4 : position + 6])
-    if vr in (b"OB", b"OW", b"UN", b"UT"):
-        return position + 12 + int(struct.unpack_from("<L", data, position + 8)[0])
-    if vr.isalpha() and vr.isupper():
-        return position + 8 + int(struct.unpack_from("<H", data, position + 6)[0])
-    return position + 8 + int(struct.unpack_from("<L", data, position + 4)[0])
+def _read_data_set(
+    data: memoryview, syntax: TransferSyntax, limits: IngestLimits, defects: set[str]
+) -> tuple[Elements, PixelData | None]:
+    gate = Gate(data, limits, implicit=syntax.implicit, big_endian=syntax.big_endian)
+    end = gate.pass_until(lambda tag: tag in _PIXEL_DATA_TAGS)
+    pixels = _find_pixels(gate, data, end) if end < len(data) else None
+    defects |= gate.defects
+    elements = read_elements(
+        data[:end],
+        implicit=gate.implicit,
+        big_endian=syntax.big_endian,
+        max_value_bytes=limits.max_value_bytes,
+    )
+    return elements, pixels
 
 
-def _meta_values(meta: memoryview, limits: IngestLimits, defects: set[str]) -> dict[int, str]:
-    """UIDs of the file meta group, which is explicit little endian in whatever file."""
-    implicit = len(meta) >= 6 and not bytes(meta[4:6]).isalpha()
-    if implicit:
-        defects.add("the file meta information is written without VR")
-    elements = walk(meta, implicit=implicit, big_endian=False, limits=limits)
-    defects |= elements.defects
-    return {
-        tag: bytes(value).decode("latin-1").strip("\0 ")
-        for tag, value in elements.values.items()
-        if len(value) <= limits.max_value_bytes
-    }
+def _find_pixels(gate: Gate, data: memoryview, position: int) -> PixelData:
+    element = gate.head(position, implicit=gate.implicit)
+    end = gate.pass_fragments(element.start) if element.undefined else element.end
+    return PixelData(element.tag, data[element.start : end], element.undefined)
+
+
+def _first_text(elements: Elements, tag: int) -> str:
+    try:
+        return str(next(iter(elements.values(tag)), "")).strip("\0 ")
+    except UnreadableValueError:
+        return ""
 
 
 def _transfer_syntax(uid: str, limits: IngestLimits) -> TransferSyntax:
@@ -164,26 +204,3 @@ def _transfer_syntax(uid: str, limits: IngestLimits) -> TransferSyntax:
 
 def _looks_like_uid(text: str) -> bool:
     return all(character in "0123456789." for character in text)
-
-
-def _inflate(body: memoryview, limits: IngestLimits) -> bytearray:
-    """Inflate a deflated data set, never far past what the limits allow."""
-    most = min(limits.max_bytes, _INFLATE_STEP + limits.max_inflation * len(body))
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    inflated = bytearray()
-    pending: bytes | memoryview = body
-    try:
-        while not inflater.eof and pending:
-            inflated += inflater.decompress(pending, _INFLATE_STEP)
-            pending = inflater.unconsumed_tail
-            if len(inflated) > most:
-                raise refuse(
-                    RefusalReason.TOO_LARGE,
-                    "The file inflates to more bytes than are allowed.",
-                    max_bytes=most,
-                )
-    except zlib.error as error:
-        raise refuse(RefusalReason.MALFORMED, "The deflated file cannot be inflated.") from error
-    if not inflater.eof:
-        raise refuse(RefusalReason.TRUNCATED, "The deflated file is cut short.")
-    return inflated

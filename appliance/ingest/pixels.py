@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.ingest.decoders import DecodedFrame, Words, decode_frame
-from appliance.ingest.elements import PixelData
+from appliance.ingest.elements import join_fragments
 from appliance.ingest.errors import refuse
 from appliance.ingest.header import Header, Tag
+from appliance.ingest.part10 import PixelData
 from appliance.ingest.syntaxes import Codec
 from appliance.scan.verdicts import RefusalReason
 
@@ -93,7 +94,7 @@ def read_stored_plane(
     Raises
     ------
     SliceRefusedError
-        TRUNCATED or UNDECODABLE.
+        TRUNCATED, MALFORMED or UNDECODABLE.
     """
     codec = header.syntax.codec
     if pixels.encapsulated != (codec is not Codec.NATIVE):
@@ -103,8 +104,8 @@ def read_stored_plane(
             transfer_syntax=header.syntax.uid,
         )
     if codec is Codec.NATIVE:
-        return _native_plane(pixels.fragments[0], header.big_endian, rows, columns, pixel_format)
-    decoded = decode_frame(codec, b"".join(pixels.fragments), rows, columns)
+        return _native_plane(pixels.value, header.big_endian, rows, columns, pixel_format)
+    decoded = decode_frame(codec, join_fragments(pixels.value), rows, columns)
     return _decoded_plane(decoded, pixel_format)
 
 

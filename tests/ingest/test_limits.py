@@ -92,7 +92,7 @@ BOMBS: dict[str, tuple[Callable[[], bytes], RefusalReason]] = {
     "elements": (many_elements, RefusalReason.TOO_LARGE),
     "fragments": (many_fragments, RefusalReason.TOO_LARGE),
     "length": (huge_length, RefusalReason.TRUNCATED),
-    "meta": (endless_meta, RefusalReason.TRANSFER_SYNTAX_UNKNOWN),
+    "meta": (endless_meta, RefusalReason.TOO_LARGE),
     "J2K size": (huge_codestream, RefusalReason.UNDECODABLE),
     "JPEG size": (huge_jpeg, RefusalReason.UNDECODABLE),
     "message": (lambda: bytes(64 * MIB + 1), RefusalReason.TOO_LARGE),
