@@ -79,7 +79,8 @@ class SliceGeometry:
     @property
     def normal(self) -> npt.NDArray[np.float64]:
         """Unit vector perpendicular to the plane, pointing to the head, shape (3,)."""
-        across: npt.NDArray[np.float64] = np.cross(self.orientation[:3], self.orientation[3:])
+        row, column = np.reshape(np.asarray(self.orientation, dtype=np.float64), (2, 3))
+        across: npt.NDArray[np.float64] = np.cross(row, column)
         across /= np.linalg.norm(across)
         return across if across[2] >= 0 else -across
 

@@ -59,6 +59,10 @@ def test_tilt_and_place_along_the_normal() -> None:
     assert geometry((-1.0, 0, 0, 0, 1.0, 0)).along_mm == 10.0
 
 
+def test_whole_numbers_are_numbers_too() -> None:
+    assert geometry((1, 0, 0, 0, 1, 0)).along_mm == 10.0
+
+
 def test_coronal_and_sagittal_are_not_axial() -> None:
     assert not geometry((1.0, 0, 0, 0, 0, -1.0)).is_axial
     assert not geometry((0, 1.0, 0, 0, 0, -1.0)).is_axial
