@@ -90,9 +90,7 @@ class Gate:
         self.defects: set[str] = set()
         self.implicit = self._looks_implicit(0) if len(data) >= 6 else implicit
         if self.implicit != implicit:
-            self.defects.add(
-                f"the elements are written {'without' if self.implicit else 'with'} VR"
-            )
+            self.defects.add(f"elements have {'no' if self.implicit else 'a'} VR against the rule")
 
     def pass_until(self, stop: Callable[[int], bool]) -> int:
         """Walk the top level; return where the first element lies whose tag is asked for.

@@ -44,9 +44,10 @@ class IngestLimits:
     """UIDs that are accepted; only those of
     :data:`~appliance.ingest.syntaxes.TRANSFER_SYNTAXES` can be read at all."""
 
-    max_tilt_degrees: float = 5.0
-    """A plane tilted further out of the axial plane is refused: stacked along the
-    table, such slices make a sheared volume."""
+    max_tilt_degrees: float = 25.0
+    """A plane tilted further out of the axial plane is refused. Gantries tilt to 30
+    degrees at most; whether slices tilted less make a sheared stack shows only where
+    several are seen, so that is the scan's to refuse."""
 
     notice_tilt_degrees: float = 1.0
     """A smaller tilt than `max_tilt_degrees` but above this earns the notice GANTRY_TILT."""

@@ -13,6 +13,9 @@ from appliance.ingest.limits import IngestLimits
 from appliance.scan.geometry import GeometryError, Orientation, SliceGeometry, Vector
 from appliance.scan.verdicts import RefusalReason
 
+#: No gantry tilts further; a plane that does was cut out of a volume.
+_GANTRY_DEGREES = 30.0
+
 
 def check_matrix(rows: int, columns: int, limits: IngestLimits) -> None:
     """Refuse a matrix that is too large to allocate or too small to show anything.
@@ -106,7 +109,7 @@ def build_geometry(
 
 
 def check_plane(geometry: SliceGeometry, gantry_tilt: float, limits: IngestLimits) -> None:
-    """Refuse a plane that is not axial, or tilted so far that a stack of it is sheared.
+    """Refuse a plane that is not axial or is tilted too far.
 
     Parameters
     ----------
@@ -117,19 +120,19 @@ def check_plane(geometry: SliceGeometry, gantry_tilt: float, limits: IngestLimit
     limits
         `max_tilt_degrees` applies.
     """
+    tilt = max(geometry.tilt_degrees, abs(gantry_tilt))
+    if limits.max_tilt_degrees < tilt and geometry.tilt_degrees <= _GANTRY_DEGREES:
+        raise refuse(
+            RefusalReason.GANTRY_TILT,
+            "The gantry was tilted too far for the image to count as axial.",
+            tilt_degrees=round(tilt, 1),
+            max_tilt_degrees=limits.max_tilt_degrees,
+        )
     if not geometry.is_axial:
         raise refuse(
             RefusalReason.NOT_AXIAL,
             "The image is not an axial section.",
             tilt_degrees=round(geometry.tilt_degrees, 1),
-        )
-    tilt = max(geometry.tilt_degrees, abs(gantry_tilt))
-    if tilt > limits.max_tilt_degrees:
-        raise refuse(
-            RefusalReason.GANTRY_TILT,
-            "The gantry was tilted; the volume is sheared and cannot be measured.",
-            tilt_degrees=round(tilt, 1),
-            max_tilt_degrees=limits.max_tilt_degrees,
         )
 
 

@@ -17,6 +17,7 @@ from tests.ingest import synthetic as dicom
 SC = "1.2.840.10008.5.1.4.1.1.7"
 SHORT_PIXELS = b"\xe0\x7f\x10\x00OW\0\0" + (1000).to_bytes(4, "little") + bytes(1000)
 COSINE_TILT_20 = "1\\0\\0\\0\\0.9396926\\-0.3420201"
+COSINE_TILT_28 = "1\\0\\0\\0\\0.8829476\\-0.4694716"
 COSINE_TILT_3 = "1\\0\\0\\0\\0.9986295\\-0.0523360"
 
 
@@ -130,11 +131,11 @@ REFUSALS: dict[str, tuple[RefusalReason, Callable[[], bytes]]] = {
     ),
     "tilted plane": (
         RefusalReason.GANTRY_TILT,
-        lambda: dicom.ct_file({Tag.IMAGE_ORIENTATION: COSINE_TILT_20}),
+        lambda: dicom.ct_file({Tag.IMAGE_ORIENTATION: COSINE_TILT_28}),
     ),
     "tilted gantry": (
         RefusalReason.GANTRY_TILT,
-        lambda: dicom.ct_file({Tag.GANTRY_DETECTOR_TILT: "-18.5"}),
+        lambda: dicom.ct_file({Tag.GANTRY_DETECTOR_TILT: "-25.5"}),
     ),
     "no position": (
         RefusalReason.NO_GEOMETRY,
@@ -397,7 +398,8 @@ def test_monochrome1_is_not_inverted() -> None:
 
 def test_tilt_limit_is_a_limit() -> None:
     tilted = dicom.ct_file({Tag.IMAGE_ORIENTATION: COSINE_TILT_20})
-    assert notices_of(tilted, IngestLimits(max_tilt_degrees=25)) == {NoticeReason.GANTRY_TILT}
+    assert notices_of(tilted) == {NoticeReason.GANTRY_TILT}
+    assert refusal_of(tilted, IngestLimits(max_tilt_degrees=19)) is RefusalReason.GANTRY_TILT
 
 
 def test_forbidden_syntax_is_named() -> None:

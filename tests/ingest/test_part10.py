@@ -29,7 +29,7 @@ def test_meta_written_without_vr() -> None:
     assert opened.syntax.uid == dicom.IMPLICIT
     assert opened.defects == {
         "the file has no preamble",
-        "file meta information: the elements are written without VR",
+        "file meta information: elements have no VR against the rule",
     }
 
 
