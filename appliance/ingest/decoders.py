@@ -4,9 +4,12 @@ All are imagecodecs', so that a slice decodes to the same values on every
 machine: JPEG (lossless and 12 bit) by libjpeg-turbo, JPEG-LS by CharLS,
 JPEG 2000 and HTJ2K by OpenJPEG, RLE runs by its own PackBits. Of them JPEG 2000,
 the slowest, was seen to release the interpreter lock; the others take a few
-milliseconds. pydicom's plug-in layer would choose by what is installed and warn
-through a filter that threads share; of what it would choose, GDCM ends the
-process on damaged JPEG data and pylibjpeg-rle panics on damaged RLE data.
+milliseconds.
+
+pydicom reads the file but does not drive the decoders. It has no plug-in for
+imagecodecs, and of those it has, GDCM ends the process on damaged JPEG data and
+pylibjpeg-rle panics on damaged RLE data. Which one it takes depends on what is
+installed, and it warns of damage where a slice must be refused.
 """
 
 from __future__ import annotations

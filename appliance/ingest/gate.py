@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.filereader import ENCODED_VR
@@ -27,10 +28,6 @@ from appliance.scan.verdicts import RefusalReason
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _LONG_VRS = frozenset(vr.value.encode() for vr in EXPLICIT_VR_LENGTH_32)
-
-
-class _MalformedSequenceError(Exception):
-    """A sequence does not follow PS3.5 section 7.5."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +49,10 @@ class Element:
         return self.length == _UNDEFINED
 
 
-@dataclass(frozen=True, slots=True)
-class _Level:
-    """One open sequence or item; `end` is None while its length is undefined."""
+class _Level(NamedTuple):
+    """What is open: the data set, a sequence or an item; `end` is None while unknown."""
 
-    is_item: bool
+    holds_elements: bool
     end: int | None
     implicit: bool
 
@@ -101,19 +97,24 @@ class Gate:
             TOO_LARGE beyond a limit, TRUNCATED when the data end inside an element,
             MALFORMED when the next element cannot be found.
         """
+        levels = [_Level(True, None, self.implicit)]
         position, highest = 0, -1
-        while position < len(self._data) and not stop(self._tag_at(position)):
-            element = self.head(position, implicit=self.implicit)
-            if element.tag <= highest:
-                self.defects.add("data elements are not in ascending order")
-            highest = max(highest, min(element.tag, _ITEM - 1))
-            position = self._pass_element(element)
-        return position
+        while True:
+            if len(levels) == 1:
+                if position == len(self._data) or stop(tag := self._tag_at(position)):
+                    return position
+                if tag <= highest:
+                    self.defects.add("data elements are not in ascending order")
+                highest = max(highest, min(tag, _ITEM - 1))
+            try:
+                position = self._step(position, levels)
+            except SliceRefusedError as error:
+                position = self._give_up(levels, error)
 
     def head(self, position: int, *, implicit: bool) -> Element:
         """The element whose head lies at `position`; its value may run past the end."""
         self._count_one()
-        self._check_head(position + 8)
+        self._check(position + 8)
         tag, vr = self._tag_at(position), bytes(self._data[position + 4 : position + 6])
         if not implicit and self._looks_implicit(position) and tag < _ITEM:
             self.defects.add("an element without VR in an explicit VR data set")
@@ -125,7 +126,7 @@ class Gate:
             return Element(
                 tag, vr, position + 8, self._short.unpack_from(self._data, position + 6)[0]
             )
-        self._check_head(position + 12)
+        self._check(position + 12)
         return Element(tag, vr, position + 12, self._long.unpack_from(self._data, position + 8)[0])
 
     def pass_fragments(self, position: int) -> int:
@@ -141,27 +142,58 @@ class Gate:
             if item.tag == _SEQUENCE_END:
                 return item.start
             if item.tag != _ITEM:
-                raise refuse(
-                    RefusalReason.MALFORMED, "The compressed pixel data are not split into items."
-                )
-            self._check_end(item)
+                raise _malformed("the compressed pixel data are not split into items")
+            self._check(item.end)
             position = item.end
         self.defects.add("the pixel data have no end mark")
         return len(self._data)
 
-    def _pass_element(self, element: Element) -> int:
-        if element.tag == _ITEM_END or (element.tag == _SEQUENCE_END and element.length):
-            raise refuse(
-                RefusalReason.MALFORMED, "The file has a sequence delimiter outside a sequence."
-            )
-        if element.tag == _SEQUENCE_END:
-            self.defects.add("a sequence delimiter stands outside a sequence")
-        if self._is_sequence(element):
-            return self._pass_sequence(element)
-        if element.undefined:
+    def _step(self, position: int, levels: list[_Level]) -> int:
+        """Step over one element or into it; return where the next one begins."""
+        level = levels[-1]
+        if level.end is not None and position >= level.end:
+            levels.pop()
+            return position
+        element = self.head(position, implicit=level.implicit or not level.holds_elements)
+        if element.tag in (_ITEM_END, _SEQUENCE_END):
+            self._close(element, levels)
+        elif not level.holds_elements:
+            levels.append(self._item(element, level))
+        elif self._is_sequence(element):
+            levels.append(_Level(False, self._end(element, level), level.implicit))
+            self._check_depth(len(levels) // 2)
+        elif element.undefined:
             return self.pass_fragments(element.start)
-        self._check_end(element)
-        return element.end
+        else:
+            self._end(element, level)
+            return element.end
+        return element.start
+
+    def _close(self, delimiter: Element, levels: list[_Level]) -> None:
+        """Leave an item or a sequence; pydicom ends its reading at an item's end elsewhere."""
+        stray = len(levels) == 1 and delimiter.tag == _SEQUENCE_END
+        expected = _ITEM_END if levels[-1].holds_elements else _SEQUENCE_END
+        if delimiter.length or not (stray or (delimiter.tag == expected and levels[1:])):
+            raise _malformed("a delimiter stands in the wrong place")
+        if stray:
+            self.defects.add("a sequence delimiter stands outside a sequence")
+        else:
+            levels.pop()
+
+    def _item(self, element: Element, level: _Level) -> _Level:
+        if element.tag != _ITEM:
+            raise _malformed("something stands where an item should begin")
+        implicit = level.implicit or self._looks_implicit(element.start)
+        return _Level(True, self._end(element, level), implicit)
+
+    def _give_up(self, levels: list[_Level], error: SliceRefusedError) -> int:
+        """Where the outermost open sequence ends, if it says so; pydicom leaves it closed."""
+        end = levels[1].end if len(levels) > 1 else None
+        if end is None or error.refusal.reason is RefusalReason.TOO_LARGE:
+            raise error
+        del levels[1:]
+        self.defects.add("a sequence is malformed")
+        return end
 
     def _is_sequence(self, element: Element) -> bool:
         """As pydicom decides; one of unknown type and known length it leaves alone."""
@@ -173,66 +205,16 @@ class Gate:
             return dictionary_VR(element.tag) == "SQ"
         return element.undefined and self._tag_at(element.start) == _ITEM
 
-    def _pass_sequence(self, sequence: Element) -> int:
-        """Step over a sequence; a malformed one of known length whole, as a defect."""
-        try:
-            return self._step_through(sequence)
-        except _MalformedSequenceError as error:
-            if sequence.undefined:
-                raise refuse(
-                    RefusalReason.MALFORMED, f"The file has a malformed sequence: {error}."
-                ) from error
-            self._check_end(sequence)
-            self.defects.add(f"malformed sequence: {error}")
-            return sequence.end
-
-    def _step_through(self, sequence: Element) -> int:
-        levels = [_Level(False, self._end(sequence, len(self._data)), self.implicit)]
-        position = sequence.start
-        while levels:
-            level = levels[-1]
-            if level.end is not None and position >= level.end:
-                levels.pop()
-                continue
-            element = self._nested_head(position, level)
-            position = element.start
-            if element.tag in (_ITEM_END, _SEQUENCE_END):
-                _check_delimiter(element, level)
-                levels.pop()
-            elif not level.is_item:
-                levels.append(self._item(element, level))
-            elif self._is_sequence(element):
-                levels.append(_Level(False, self._end(element, level.end), level.implicit))
-                self._check_depth(len(levels))
-            elif element.undefined:
-                position = self.pass_fragments(position)
-            else:
-                position = self._end(element, level.end) or position
-        return position
-
-    def _nested_head(self, position: int, level: _Level) -> Element:
-        try:
-            return self.head(position, implicit=level.implicit or not level.is_item)
-        except SliceRefusedError as error:
-            if error.refusal.reason is RefusalReason.TRUNCATED:
-                raise _MalformedSequenceError("it runs past the end of the file") from error
-            raise
-
-    def _item(self, element: Element, level: _Level) -> _Level:
-        if element.tag != _ITEM:
-            raise _MalformedSequenceError("something stands where an item should begin")
-        implicit = level.implicit or self._looks_implicit(element.start)
-        return _Level(True, self._end(element, level.end), implicit)
-
-    def _end(self, element: Element, outer: int | None) -> int | None:
+    def _end(self, element: Element, level: _Level) -> int | None:
         if element.undefined:
             return None
-        if element.end > (len(self._data) if outer is None else outer):
-            raise _MalformedSequenceError("an element is longer than what holds it")
+        self._check(element.end)
+        if level.end is not None and element.end > level.end:
+            raise _malformed("an element is longer than what holds it")
         return element.end
 
     def _tag_at(self, position: int) -> int:
-        self._check_head(position + 4)
+        self._check(position + 4)
         group, number = self._tag.unpack_from(self._data, position)
         return int(group << 16 | number)
 
@@ -249,26 +231,21 @@ class Gate:
                 max_elements=self._limits.max_elements,
             )
 
-    def _check_depth(self, levels: int) -> None:
-        if (levels + 1) // 2 > self._limits.max_sequence_depth:
+    def _check_depth(self, depth: int) -> None:
+        if depth > self._limits.max_sequence_depth:
             raise refuse(
                 RefusalReason.TOO_LARGE,
                 "The file nests sequences deeper than is allowed.",
                 max_sequence_depth=self._limits.max_sequence_depth,
             )
 
-    def _check_head(self, end: int) -> None:
+    def _check(self, end: int) -> None:
         if end > len(self._data):
             raise refuse(
                 RefusalReason.TRUNCATED,
                 "The file is cut short: it ends in the middle of an element.",
             )
 
-    def _check_end(self, element: Element) -> None:
-        self._check_head(element.end)
 
-
-def _check_delimiter(element: Element, level: _Level) -> None:
-    expected = _ITEM_END if level.is_item else _SEQUENCE_END
-    if element.tag != expected or element.length != 0:
-        raise _MalformedSequenceError("a delimiter stands in the wrong place")
+def _malformed(what: str) -> SliceRefusedError:
+    return refuse(RefusalReason.MALFORMED, f"The file is malformed: {what}.")
