@@ -28,7 +28,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Check a configuration file."""
-    from appliance.cli.output import print_json
+    from appliance.cli.showing.output import print_json
     from appliance.config import load_config
 
     load_config(file)

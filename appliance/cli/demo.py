@@ -27,6 +27,6 @@ def demo(
     json: Json = False,
 ) -> None:
     """Start a private daemon, send a phantom to it, and print the report beside the truth."""
-    from appliance.cli.demonstration import demonstrate
+    from appliance.cli.demonstrating.demonstration import demonstrate
 
     demonstrate(scan, section.value, seed=seed, rate=rate, keep=keep, config=config, json=json)

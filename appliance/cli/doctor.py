@@ -9,10 +9,10 @@ from appliance.cli.options import Config, Json, State
 
 def doctor(json: Json = False, config: Config = None, state: State = None) -> None:
     """Say what this machine can run, and why not the rest."""
-    from appliance.cli.checks import examine
+    from appliance.cli.checking.checks import examine
     from appliance.cli.configuration import configured
-    from appliance.cli.output import console, print_json
-    from appliance.cli.tables_doctor import checks_view
+    from appliance.cli.showing.output import console, print_json
+    from appliance.cli.showing.tables_doctor import checks_view
 
     checks = examine(configured(config, state=state))
     healthy = all(check.ok for check in checks if check.needed)

@@ -24,7 +24,7 @@ def phantom(
     json: Json = False,
 ) -> None:
     """Write a phantom as a DICOM CT series, or as labelled NIfTI."""
-    from appliance.cli.output import print_json
+    from appliance.cli.showing.output import print_json
     from appliance.cli.truth import truth_of
     from calibration.phantom import make_phantom, write_dicom_series, write_labelled
 

@@ -26,8 +26,8 @@ def report(
             "--masks needs --dicom FOLDER, the folder the scan was sent from: "
             "masks travel without geometry"
         )
-    from appliance.cli.pictures import write_pictures
-    from appliance.cli.playing import show_report
+    from appliance.cli.masks.pictures import write_pictures
+    from appliance.cli.sending.playing import show_report
     from appliance.client import ScanClient, dicom_slices
     from appliance.ingest import find_series
 

@@ -37,7 +37,7 @@ def send(
     ] = 60.0,
 ) -> None:
     """Send a DICOM series slice by slice and show its scores while it arrives."""
-    from appliance.cli.playing import Playing, play
+    from appliance.cli.sending.playing import Playing, play
 
     playing = Playing(
         to=to,

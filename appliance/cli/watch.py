@@ -15,7 +15,7 @@ def watch(
     json: Json = False,
 ) -> None:
     """Watch every scan of every console, worst first."""
-    from appliance.cli.watching import print_once, watch_json, watch_live
+    from appliance.cli.showing.watching import print_once, watch_json, watch_live
 
     if once:
         print_once(to, json=json)

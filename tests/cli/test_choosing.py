@@ -5,8 +5,8 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from appliance.cli.choosing import choose_series
 from appliance.cli.errors import CliError
+from appliance.cli.sending.choosing import choose_series
 from tests.made_series import write_series
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from appliance.cli.private_daemon import PrivateDaemon
+from appliance.cli.demonstrating.private_daemon import PrivateDaemon
 from appliance.cli.truth import truth_of
 from calibration.phantom import Phantom
 from tests.cli.command import Command
@@ -45,7 +45,7 @@ def test_demo_shows_the_phantoms_truth_beside_the_scores(
     def quickly(*_: object, **__: object) -> Phantom:
         return made_phantom()
 
-    monkeypatch.setattr("appliance.cli.demonstration.make_phantom", quickly)
+    monkeypatch.setattr("appliance.cli.demonstrating.demonstration.make_phantom", quickly)
     ran = command("demo", "--rate", 100, "--config", config)
     assert ran.code == 0
     row = next(line for line in ran.out.splitlines() if "PO, opacity" in line)

@@ -6,7 +6,7 @@ import grpc
 import pytest
 from rich.console import Console
 
-from appliance.cli.display import LiveBoard, PlainLines, display
+from appliance.cli.sending.display import LiveBoard, PlainLines, display
 from appliance.client import ClientError, Interrupted, ScanEvent
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import types_pb2

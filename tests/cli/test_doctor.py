@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from appliance.cli import checks
+from appliance.cli.checking import checks
 from tests.cli.command import Command
 
 

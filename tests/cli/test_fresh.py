@@ -7,7 +7,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
-from appliance.cli.fresh import FreshUids
+from appliance.cli.sending.fresh import FreshUids
 from appliance.ingest import read_dicom
 from tests.made_series import write_series
 

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from appliance.cli.nifti import affine, grid_places, write_volume
+from appliance.cli.masks.nifti import affine, grid_places, write_volume
 from appliance.scan.geometry import Orientation, SliceGeometry
 
 STANDARD: Orientation = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from appliance.cli.overlays import overlay, windowed
+from appliance.cli.masks.overlays import overlay, windowed
 from appliance.scan.geometry import Orientation, SliceGeometry
 from appliance.scan.slice import Slice, SliceHeader
 

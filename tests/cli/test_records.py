@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from appliance.cli.records import (
+from appliance.cli.showing.records import (
     event_record,
     priority_name,
     report_record,

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console, RenderableType
 
-from appliance.cli.tables import board_view, po_style, report_view
+from appliance.cli.showing.tables import board_view, po_style, report_view
 from breathhold.v1 import triage_pb2, types_pb2
 from tests.cli.test_records import REPORT
 

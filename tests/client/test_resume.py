@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from appliance.cli.private_daemon import PrivateDaemon
+from appliance.cli.demonstrating.private_daemon import PrivateDaemon
 from appliance.client import Interrupted, OutgoingScan, ScanClient, dicom_slices
 from appliance.ingest import find_series
 from breathhold.v1 import scan_pb2 as pb

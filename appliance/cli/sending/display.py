@@ -12,9 +12,9 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from appliance.cli.output import console, print_json
-from appliance.cli.records import event_record, running_record
-from appliance.cli.tables import percent, pho_of, po_of, po_style
+from appliance.cli.showing.output import console, print_json
+from appliance.cli.showing.records import event_record, running_record
+from appliance.cli.showing.tables import percent, pho_of, po_of, po_style
 from appliance.client.sending import Interrupted, ScanEvent
 from breathhold.v1 import scan_pb2, types_pb2
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from appliance.cli.gpus import gpu_names
+from appliance.cli.checking.gpus import gpu_names
 from appliance.config import Config
 from appliance.ingest.syntaxes import TRANSFER_SYNTAXES, Codec
 from engines.models import ModelError, load_repository

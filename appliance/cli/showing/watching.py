@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 from rich.live import Live
 
-from appliance.cli.output import console, print_json
-from appliance.cli.records import summary_record
-from appliance.cli.tables import board_view
+from appliance.cli.showing.output import console, print_json
+from appliance.cli.showing.records import summary_record
+from appliance.cli.showing.tables import board_view
 from appliance.client import ClientError, ScanClient
 from appliance.live.board import worst_first
 from breathhold.v1 import triage_pb2 as pb

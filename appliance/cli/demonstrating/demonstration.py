@@ -13,8 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Literal, NoReturn
 
-from appliance.cli.playing import Playing, Truth, play
-from appliance.cli.private_daemon import PrivateDaemon
+from appliance.cli.demonstrating.private_daemon import PrivateDaemon
+from appliance.cli.sending.playing import Playing, Truth, play
 from appliance.cli.truth import truth_of
 from calibration.phantom import make_phantom, write_dicom_series
 

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from appliance.cli.records import (
+from appliance.cli.showing.records import (
     NO_SCORE,
     completed_by_name,
     priority_name,

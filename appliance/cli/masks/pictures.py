@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.cli.errors import CliError
-from appliance.cli.nifti import write_volume
-from appliance.cli.overlays import overlay
+from appliance.cli.masks.nifti import write_volume
+from appliance.cli.masks.overlays import overlay
 from appliance.client import ScanClient, mask_plane
 from appliance.ingest import SliceRefusedError, read_dicom
 from appliance.scan.geometry import SliceGeometry

@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from appliance.cli.choosing import choose_series
-from appliance.cli.display import display
 from appliance.cli.errors import CliError
-from appliance.cli.fresh import FreshUids
-from appliance.cli.output import console, print_json
-from appliance.cli.pictures import Pictures, write_pictures
-from appliance.cli.records import report_record
-from appliance.cli.tables import report_view
+from appliance.cli.masks.pictures import Pictures, write_pictures
+from appliance.cli.sending.choosing import choose_series
+from appliance.cli.sending.display import display
+from appliance.cli.sending.fresh import FreshUids
+from appliance.cli.showing.output import console, print_json
+from appliance.cli.showing.records import report_record
+from appliance.cli.showing.tables import report_view
 from appliance.client import ClientError, DicomSlice, OutgoingScan, ScanClient, dicom_slices
 from appliance.ingest import Series
 from breathhold.v1 import scan_pb2 as pb

@@ -1,0 +1,1 @@
+"""What ``--masks`` writes: NIfTI volumes and pictures."""

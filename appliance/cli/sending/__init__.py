@@ -1,0 +1,1 @@
+"""Playing series to an appliance."""

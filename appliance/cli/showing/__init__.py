@@ -1,0 +1,1 @@
+"""What the appliance says, as tables for people and JSON for programs."""
