@@ -7,7 +7,7 @@ Samples are worked on one by one: a result never depends on what shares its batc
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,13 +83,9 @@ class Preparer:
         device_id: int | None = None,
     ) -> None:
         self._size, self._batch = size, batch
-        self._pipeline = _prepare_pipeline(
-            device,
-            _window_table(window_hu),
-            size,
-            **_options(batch, device_id if device == "gpu" else None),
-        )
-        self._pipeline.build()
+        options = _options(batch, device_id if device == "gpu" else None)
+        table = _window_table(window_hu)
+        self._stage = _Stage(lambda: _prepare_pipeline(device, table, size, **options))
 
     def prepare(self, images: Sequence[Image]) -> list[Plane]:
         """Prepared planes, float32 in [0, 1], shape `size`, one an image."""
@@ -98,10 +94,12 @@ class Preparer:
         ]
 
     def _prepare_chunk(self, images: Sequence[Image]) -> list[Plane]:
-        self._pipeline.feed_input("hu", [_unsigned(image.hu) for image in images])
         sizes = [image.frame.fitted(self._size) for image in images]
-        self._pipeline.feed_input("fitted", [np.array(size, np.float32) for size in sizes])
-        return [plane[..., 0] for plane in _run(self._pipeline)]
+        planes = self._stage.run(
+            hu=[_unsigned(image.hu) for image in images],
+            fitted=[np.array(size, np.float32) for size in sizes],
+        )
+        return [plane[..., 0] for plane in planes]
 
 
 class Restorer:
@@ -119,10 +117,8 @@ class Restorer:
         device_id: int | None = None,
     ) -> None:
         self._threshold, self._batch = threshold, batch
-        self._pipeline = _restore_pipeline(
-            device, threshold, **_options(batch, device_id if device == "gpu" else None)
-        )
-        self._pipeline.build()
+        options = _options(batch, device_id if device == "gpu" else None)
+        self._stage = _Stage(lambda: _restore_pipeline(device, threshold, **options))
 
     def restore(self, probabilities: Sequence[Plane], frames: Sequence[Frame]) -> list[Mask]:
         """Masks, shape (frame.rows, frame.columns), one a plane.
@@ -144,11 +140,39 @@ class Restorer:
         return masks
 
     def _restore_chunk(self, planes: Sequence[Plane], frames: Sequence[Frame]) -> list[Mask]:
-        self._pipeline.feed_input("probability", [plane[..., None] for plane in planes])
-        self._pipeline.feed_input(
-            "native", [np.array([frame.rows, frame.columns], np.float32) for frame in frames]
+        masks = self._stage.run(
+            probability=[plane[..., None] for plane in planes],
+            native=[np.array([frame.rows, frame.columns], np.float32) for frame in frames],
         )
-        return [mask[..., 0] for mask in _run(self._pipeline)]
+        return [mask[..., 0] for mask in masks]
+
+
+class _Stage:
+    """A DALI pipeline that is built anew when a run fails.
+
+    What was fed to a run that failed would otherwise be the input of the next one.
+    """
+
+    def __init__(self, define: Callable[[], Pipeline]) -> None:
+        self._define = define
+        self._pipeline = self._built()
+
+    def run(self, **inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+        """Outputs of one batch; each input is a list with one array a sample."""
+        try:
+            for name, samples in inputs.items():
+                self._pipeline.feed_input(name, samples)
+            (output,) = self._pipeline.run()
+        except Exception:
+            self._pipeline = self._built()
+            raise
+        on_cpu = output.as_cpu() if hasattr(output, "as_cpu") else output
+        return [np.array(on_cpu.at(index)) for index in range(len(on_cpu))]
+
+    def _built(self) -> Pipeline:
+        pipeline = self._define()
+        pipeline.build()
+        return pipeline
 
 
 @pipeline_def  # type: ignore[untyped-decorator]
@@ -188,14 +212,6 @@ def _options(batch: int, device_id: int | None) -> dict[str, Any]:
         "exec_pipelined": False,
         "exec_async": False,
     }
-
-
-def _run(pipeline: Pipeline) -> Iterator[npt.NDArray[Any]]:
-    (output,) = pipeline.run()
-    if hasattr(output, "as_cpu"):
-        output = output.as_cpu()
-    for index in range(len(output)):
-        yield np.array(output.at(index))
 
 
 def _window_table(window_hu: tuple[float, float]) -> list[float]:

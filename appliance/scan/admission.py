@@ -92,7 +92,7 @@ def _shift(mine: SliceGeometry, theirs: SliceGeometry) -> Refusal | None:
         return None
     table = np.array([0.0, 0.0, step[2]])
     shear = table - table @ mine.normal * mine.normal
-    if np.abs(sideways - shear).max() > _LATERAL_TOLERANCE_MM:
+    if not np.abs(sideways - shear).max() <= _LATERAL_TOLERANCE_MM:
         return _contradicts("it is shifted sideways")
     if mine.tilt_degrees <= _SHEAR_TOLERANCE_DEGREES:
         return None

@@ -18,6 +18,11 @@ Orientation = tuple[float, float, float, float, float, float]
 #: A row or column may lean this far out of its patient axis and still be axial.
 AXIAL_TOLERANCE_DEGREES = 25.0
 _UNIT_TOLERANCE = 1e-2
+#: Beyond these, numbers cannot be those of a CT scanner.
+MOST_POSITION_MM = 10_000.0
+LEAST_SPACING_MM = 0.05
+MOST_SPACING_MM = 20.0
+MOST_THICKNESS_MM = 200.0
 
 
 class GeometryError(ValueError):
@@ -44,8 +49,8 @@ class SliceGeometry:
     Raises
     ------
     GeometryError
-        When a number is not finite, a spacing not positive, or the orientation
-        not two perpendicular unit vectors.
+        When a number is not finite or out of any scanner's range, or the
+        orientation is not two perpendicular unit vectors.
 
     References
     ----------
@@ -65,8 +70,15 @@ class SliceGeometry:
             raise GeometryError("position needs 3 values, orientation 6, pixel spacing 2")
         if not all(math.isfinite(number) for number in numbers):
             raise GeometryError("position, orientation and pixel spacing must be finite numbers")
-        if min(self.spacing) <= 0:
-            raise GeometryError(f"pixel spacing must be positive, not {self.spacing}")
+        if max(map(abs, self.position)) > MOST_POSITION_MM:
+            raise GeometryError(f"the position lies more than {MOST_POSITION_MM:g} mm away")
+        if not MOST_SPACING_MM >= max(self.spacing) >= min(self.spacing) >= LEAST_SPACING_MM:
+            raise GeometryError(
+                f"pixel spacing must be {LEAST_SPACING_MM} to {MOST_SPACING_MM} mm, "
+                f"not {self.spacing}"
+            )
+        if self.thickness is not None and not 0 <= self.thickness <= MOST_THICKNESS_MM:
+            raise GeometryError(f"slice thickness must be 0 to {MOST_THICKNESS_MM:g} mm")
         if self.rows < 1 or self.columns < 1:
             raise GeometryError(f"a slice needs pixels, not {self.rows} x {self.columns}")
         row, column = np.array(self.orientation[:3]), np.array(self.orientation[3:])

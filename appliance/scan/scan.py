@@ -91,6 +91,8 @@ class Scan:
         Slab shapes and limits.
     expected_slices
         How many slices were announced; with that many the scan is complete.
+    announced_section
+        What the caller says its slices are; the geometry has the last word.
     """
 
     def __init__(
@@ -98,10 +100,12 @@ class Scan:
         series_instance_uid: str,
         policy: ScanPolicy,
         expected_slices: int | None = None,
+        announced_section: Section | None = None,
     ) -> None:
         self.series_instance_uid = series_instance_uid
         self.policy = policy
         self.expected_slices = expected_slices
+        self._announced_section = announced_section
         self.phase = ScanPhase.RECEIVING
         self.completed_by: CompletedBy | None = None
         self._stack = Stack()
@@ -140,7 +144,9 @@ class Scan:
 
     @property
     def announced_section(self) -> Section | None:
-        """What the slices' own thickness claims: the thinnest one decides."""
+        """What the caller said, else what the slices' thickness claims: the thinnest decides."""
+        if self._announced_section:
+            return self._announced_section
         known = [header.geometry.thickness for header in self._headers.values()]
         thicknesses = [thickness for thickness in known if thickness]
         return section_of(min(thicknesses)) if thicknesses else None
@@ -200,10 +206,7 @@ class Scan:
             return []
         self.phase, self.completed_by = ScanPhase.COMPLETING, by
         events: list[Event] = [Completed(by)]
-        if not self.is_too_short:
-            events += self._final_slabs()
-        else:
-            self._waiting.clear()
+        events += self._final_slabs()
         return events + self._finished()
 
     # -- inside

@@ -6,13 +6,13 @@ the final slabs of a scan are a function of its set of slices.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from appliance.scan.stack import Stack
 
-#: A neighbour farther than this many times the wanted distance is none.
-_REACH = 2.0
+#: A neighbour farther than this many times the wanted distance is none: with
+#: adjacent planes, nothing is seen across even one missing slice.
+_REACH = 1.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +55,13 @@ class Slab:
 def cut(stack: Stack, index: int, shape: SlabShape, spacing_mm: float) -> Slab:
     """The slab of one slice given all slices there are.
 
-    At an end of the scan, or across a gap, the target itself stands in for a
-    neighbour that is not there.
+    At an end of the scan, or across a gap, the next plane nearer to the target
+    stands in for a neighbour that is not there.
     """
-    planes = tuple(
-        stack.ids[index if found is None else found]
-        for found in _planes(stack, index, shape, spacing_mm)
-    )
-    return Slab(shape.model, stack.ids[index], planes)
+    below = _neighbours(stack, index, shape, spacing_mm, -1)
+    above = _neighbours(stack, index, shape, spacing_mm, +1)
+    planes = [*reversed(_filled(index, below)), index, *_filled(index, above)]
+    return Slab(shape.model, stack.ids[index], tuple(stack.ids[plane] for plane in planes))
 
 
 def is_settled(stack: Stack, index: int, shape: SlabShape, spacing_mm: float) -> bool:
@@ -70,32 +69,34 @@ def is_settled(stack: Stack, index: int, shape: SlabShape, spacing_mm: float) ->
 
     Used while slices still arrive; `spacing_mm` is then the smallest step so far.
     """
-    step = shape.step_mm(spacing_mm)
+    step, here = shape.step_mm(spacing_mm), stack.positions[index]
     tolerance = spacing_mm / 2 + 0.05
-    for offset, found in zip(
-        _offsets(shape), _planes(stack, index, shape, spacing_mm), strict=True
-    ):
-        wanted = stack.positions[index] + offset * step
-        if found is None or abs(stack.positions[found] - wanted) > tolerance:
-            return False
+    for side in (-1, +1):
+        for number, found in enumerate(_neighbours(stack, index, shape, spacing_mm, side), start=1):
+            wanted = here + side * number * step
+            if found is None or abs(stack.positions[found] - wanted) > tolerance:
+                return False
     return True
 
 
-def _offsets(shape: SlabShape) -> range:
-    half = shape.planes // 2
-    return range(-half, half + 1)
+def _neighbours(
+    stack: Stack, index: int, shape: SlabShape, spacing_mm: float, side: int
+) -> list[int | None]:
+    """On one side of the target, from near to far, the slice nearest to each plane's place."""
+    step, here = shape.step_mm(spacing_mm), stack.positions[index]
+    low, high = (0, index) if side < 0 else (index + 1, len(stack))
+    found: list[int | None] = []
+    for number in range(1, shape.planes // 2 + 1):
+        nearest = stack.nearest(here + side * number * step, low, high)
+        if nearest is not None and abs(stack.positions[nearest] - here) > _REACH * step * number:
+            nearest = None
+        found.append(nearest)
+    return found
 
 
-def _planes(stack: Stack, index: int, shape: SlabShape, spacing_mm: float) -> Iterator[int | None]:
-    """For each plane the slice nearest to its place on its side of the target, if any."""
-    step = shape.step_mm(spacing_mm)
-    here = stack.positions[index]
-    for offset in _offsets(shape):
-        if offset == 0:
-            yield index
-            continue
-        low, high = (0, index) if offset < 0 else (index + 1, len(stack))
-        found = stack.nearest(here + offset * step, low, high)
-        if found is not None and abs(stack.positions[found] - here) > _REACH * step * abs(offset):
-            found = None
-        yield found
+def _filled(index: int, neighbours: list[int | None]) -> list[int]:
+    """Missing neighbours replaced by the next nearer plane."""
+    planes = [index]
+    for found in neighbours:
+        planes.append(planes[-1] if found is None else found)
+    return planes[1:]

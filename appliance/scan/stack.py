@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 #: Two slices nearer than this lie at one position, mm.
-SAME_POSITION_MM = 0.02
+SAME_POSITION_MM = 0.1
 #: A step this many times the scan's spacing is a gap.
 _GAP = 1.5
 #: Steps that differ from the spacing by more than this share are uneven.

@@ -89,6 +89,19 @@ def test_a_result_does_not_depend_on_what_shares_its_batch(
         assert np.array_equal(restorer.restore([alone], [picture.frame])[0], mask)
 
 
+def test_a_run_that_failed_leaves_nothing_behind(preparer: Preparer) -> None:
+    """What was fed to it must not come out of the next run."""
+    for bad in (
+        Image(np.full((64, 64), 250, np.int16), Frame(64, 64, row_mm=1e308)),
+        Image(np.full((64, 64, 1), 250, np.int16), Frame(64, 64)),
+    ):
+        with pytest.raises((OverflowError, ValueError, RuntimeError, TypeError)):
+            preparer.prepare([bad])
+    for hu, expected in ((-550, 0.5), (250, 1.0), (-1350, 0.0)):
+        (plane,) = preparer.prepare([image(64, 64, hu)])
+        assert np.allclose(plane, expected)
+
+
 def test_planes_below_the_threshold_are_empty(restorer: Restorer) -> None:
     (mask,) = restorer.restore([np.full(SIZE, 0.49, np.float32)], [Frame(128, 128)])
     assert mask.shape == (128, 128)

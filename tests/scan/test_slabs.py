@@ -29,6 +29,8 @@ def test_at_the_ends_what_there_is_stands_in() -> None:
 def test_nothing_is_seen_across_a_gap() -> None:
     stack = stack_of([0.0, 5.0, 60.0, 65.0])
     assert cut(stack, 1, SHAPE, 5.0).planes == ("0.0", "5.0", "5.0")
+    one_missing = stack_of([0.0, 5.0, 15.0, 20.0])
+    assert cut(one_missing, 1, SHAPE, 5.0).planes == ("0.0", "5.0", "5.0")
 
 
 def test_settled_only_when_the_neighbours_are_there() -> None:

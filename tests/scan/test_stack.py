@@ -80,5 +80,5 @@ def test_uneven_spacing_is_noticed_and_gaps_are_not_called_uneven() -> None:
 
 def test_a_position_is_taken_only_by_a_slice_at_the_same_place() -> None:
     stack = stack_of([0.0, 0.5])
-    assert stack.taken_by(0.51) == "0.5"
+    assert stack.taken_by(0.55) == "0.5"
     assert stack.taken_by(0.25) is None
