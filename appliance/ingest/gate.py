@@ -27,6 +27,7 @@ from appliance.scan.verdicts import RefusalReason
 
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
+_CHARACTER_SET = 0x00080005
 _LONG_VRS = frozenset(vr.value.encode() for vr in EXPLICIT_VR_LENGTH_32)
 
 
@@ -82,7 +83,8 @@ class Gate:
     ) -> None:
         order = ">" if big_endian else "<"
         self._tag, self._short, self._long = (struct.Struct(order + f) for f in ("HH", "H", "L"))
-        self._data, self._limits, self._count = data, limits, 0
+        self._data, self._limits = data, limits
+        self._count = self._character_set_bytes = 0
         self.defects: set[str] = set()
         self.implicit = self._looks_implicit(0) if len(data) >= 6 else implicit
         if self.implicit != implicit:
@@ -155,6 +157,8 @@ class Gate:
             levels.pop()
             return position
         element = self.head(position, implicit=level.implicit or not level.holds_elements)
+        if element.tag == _CHARACTER_SET:
+            self._count_character_set(element.length)
         if element.tag in (_ITEM_END, _SEQUENCE_END):
             self._close(element, levels)
         elif not level.holds_elements:
@@ -225,19 +229,18 @@ class Gate:
     def _count_one(self) -> None:
         self._count += 1
         if self._count > self._limits.max_elements:
-            raise refuse(
-                RefusalReason.TOO_LARGE,
-                "The file has more data elements than are allowed.",
-                max_elements=self._limits.max_elements,
-            )
+            raise _too_large("has more data elements", max_elements=self._limits.max_elements)
+
+    def _count_character_set(self, length: int) -> None:
+        self._character_set_bytes += length
+        most = self._limits.max_character_set_bytes
+        if self._character_set_bytes > most:
+            raise _too_large("names more character sets", max_character_set_bytes=most)
 
     def _check_depth(self, depth: int) -> None:
-        if depth > self._limits.max_sequence_depth:
-            raise refuse(
-                RefusalReason.TOO_LARGE,
-                "The file nests sequences deeper than is allowed.",
-                max_sequence_depth=self._limits.max_sequence_depth,
-            )
+        most = self._limits.max_sequence_depth
+        if depth > most:
+            raise _too_large("nests sequences deeper", max_sequence_depth=most)
 
     def _check(self, end: int) -> None:
         if end > len(self._data):
@@ -249,3 +252,7 @@ class Gate:
 
 def _malformed(what: str) -> SliceRefusedError:
     return refuse(RefusalReason.MALFORMED, f"The file is malformed: {what}.")
+
+
+def _too_large(what: str, **limit: int) -> SliceRefusedError:
+    return refuse(RefusalReason.TOO_LARGE, f"The file {what} than is allowed.", **limit)

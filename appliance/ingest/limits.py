@@ -37,8 +37,12 @@ class IngestLimits:
     max_sequence_depth: int = 16
     """Sequences inside sequences. CT objects need 4."""
 
-    max_value_bytes: int = 64 * 1024
+    max_value_bytes: int = 4096
     """Bytes of one header value that is read (UIDs, numbers, kernel names)."""
+
+    max_character_set_bytes: int = 4096
+    """Bytes of all Specific Character Set elements of one file together; each has about
+    10. pydicom looks every name of them up while it reads, at a cost of 16 us."""
 
     allowed_transfer_syntaxes: frozenset[str] = frozenset(TRANSFER_SYNTAXES)
     """UIDs that are accepted; only those of

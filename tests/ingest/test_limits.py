@@ -49,6 +49,28 @@ def many_elements() -> bytes:
     return dicom.file_meta(dicom.EXPLICIT) + dicom.element(0x00102000, "") * 200_000
 
 
+def long_character_set() -> bytes:
+    return dicom.ct_file({0x00080005: "\\A" * 30_000})
+
+
+def many_character_sets() -> bytes:
+    element = dicom.element(0x00080005, "\\A" * 32)
+    return dicom.file_meta(dicom.EXPLICIT) + element * 9000 + dicom.data_set()
+
+
+def character_sets_in_items() -> bytes:
+    item = dicom.ITEM + dicom.UNDEFINED + dicom.element(0x00080005, "\\A" * 60) + dicom.ITEM_END
+    sequence = SEQUENCE_HEAD + item * 3000 + dicom.SEQUENCE_END
+    return dicom.file_meta(dicom.EXPLICIT) + sequence + dicom.data_set()
+
+
+def character_set_of_unknown_length() -> bytes:
+    head = struct.pack("<HH", 0x0008, 0x0005) + dicom.UNDEFINED
+    value = dicom.ITEM + struct.pack("<L", 2 * MIB) + b"\\A" * MIB
+    body = dicom.data_set(syntax=dicom.IMPLICIT)
+    return dicom.file_meta(dicom.IMPLICIT) + head + value + dicom.SEQUENCE_END + body
+
+
 def many_fragments() -> bytes:
     return dicom.ct_file(syntax=dicom.RLE, pixels=[b"ab"] * 100_000)
 
@@ -90,6 +112,10 @@ BOMBS: dict[str, tuple[Callable[[], bytes], RefusalReason]] = {
     "deep known length": (deep_sequences_of_known_length, RefusalReason.TOO_LARGE),
     "deep implicit": (deep_sequences_without_vr, RefusalReason.TOO_LARGE),
     "elements": (many_elements, RefusalReason.TOO_LARGE),
+    "character set": (long_character_set, RefusalReason.TOO_LARGE),
+    "character sets": (many_character_sets, RefusalReason.TOO_LARGE),
+    "character sets in items": (character_sets_in_items, RefusalReason.TOO_LARGE),
+    "character set without end": (character_set_of_unknown_length, RefusalReason.TOO_LARGE),
     "fragments": (many_fragments, RefusalReason.TOO_LARGE),
     "length": (huge_length, RefusalReason.TRUNCATED),
     "meta": (endless_meta, RefusalReason.TOO_LARGE),
