@@ -15,7 +15,16 @@ from tests.ingest import synthetic as dicom
 
 _STORED = dicom.stored_pixels(size=48)
 _MATRIX = {Tag.ROWS: 48, Tag.COLUMNS: 48, 0x00081140: b"", 0x00091001: dicom.ITEM + bytes(4)}
+_SEQUENCE = (
+    b"\x08\x00\x40\x11SQ\0\0"
+    + dicom.UNDEFINED
+    + (dicom.ITEM + dicom.UNDEFINED + dicom.element(Tag.MODALITY, "CT") + dicom.ITEM_END)
+    + dicom.SEQUENCE_END
+)
 _FILES = {
+    "sequence": dicom.file_meta(dicom.EXPLICIT)
+    + _SEQUENCE
+    + dicom.ct_file(_MATRIX, stored=_STORED)[len(dicom.file_meta(dicom.EXPLICIT)) :],
     "explicit": dicom.ct_file(_MATRIX, stored=_STORED),
     "implicit": dicom.ct_file(_MATRIX, syntax=dicom.IMPLICIT, stored=_STORED),
     "big endian": dicom.ct_file(_MATRIX, syntax=dicom.BIG_ENDIAN, stored=_STORED),
@@ -31,11 +40,18 @@ _FILES = {
 }
 _HEADER_BYTES = 1100
 
+#: What steers a reader: types, delimiters, an escape into another character set.
+_TOKENS = (
+    *(b"SQ", b"UN", b"OB", b"DS", b"US", b"FD", b"AT", b"PN", b"ZZ", b"U\0"),
+    *(dicom.ITEM, dicom.ITEM_END, dicom.SEQUENCE_END, dicom.UNDEFINED),
+    *(b"\x08\0\x05\0CS", b"\x1b$B", b"\xe0\x7f\x10\0OW\0\0"),
+)
+
 _edits = st.lists(
     st.tuples(
         st.sampled_from(("flip", "cut", "splice", "header")),
         st.integers(0, 2**31),
-        st.binary(min_size=1, max_size=12),
+        st.one_of(st.binary(min_size=1, max_size=12), st.sampled_from(_TOKENS)),
     ),
     min_size=1,
     max_size=6,

@@ -50,6 +50,20 @@ def test_stored_values_follow_the_pixel_representation() -> None:
     assert unsigned.stored_value(Tag.PIXEL_PADDING_VALUE) == 63536
 
 
+@pytest.mark.parametrize("representation", [0, 1])
+def test_stored_values_whatever_the_file_calls_them(representation: int) -> None:
+    changes = {Tag.PIXEL_PADDING_VALUE: b"\x30\xf8", Tag.PIXEL_REPRESENTATION: representation}
+    explicit = dicom.ct_file(changes)
+    files = (
+        explicit,
+        explicit.replace(b"\x28\x00\x20\x01US", b"\x28\x00\x20\x01SS"),
+        dicom.ct_file(changes, syntax=dicom.IMPLICIT),
+    )
+    for file in files:
+        read = Header(open_part10(file, DEFAULT_LIMITS))
+        assert read.stored_value(Tag.PIXEL_PADDING_VALUE) == (-2000 if representation else 63536)
+
+
 @pytest.mark.parametrize("uid", ["", "1.2.3", "abc-DEF_1", "f" * 64])
 def test_uids_that_are_safe_to_pass_on(uid: str) -> None:
     assert header({Tag.SERIES_INSTANCE_UID: uid}).uid(Tag.SERIES_INSTANCE_UID) == uid
