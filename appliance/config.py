@@ -30,7 +30,7 @@ class ServerConfig(_Table):
         "127.0.0.1:9464", description="HTTP address for metrics, health and the triage page"
     )
     max_message_mib: int = Field(
-        64, ge=1, le=512, description="Largest gRPC message that is read, MiB"
+        60, ge=1, le=60, description="Largest gRPC message that is read, MiB"
     )
     slices_in_flight: int = Field(
         16, ge=1, le=256, description="Slices of one stream worked on before more are read"
@@ -78,6 +78,9 @@ class EngineConfig(_Table):
         None, description="Precision of every model; the runtime's preferred one when not set"
     )
     batch: int = Field(8, ge=1, le=64, description="Most slabs worked on at once")
+    stall_s: float = Field(
+        30.0, gt=0, description="A batch that takes longer makes the daemon unhealthy, s"
+    )
     hu_cache_mib: int = Field(384, ge=16, description="Memory for HU planes, MiB")
     plane_cache_mib: int = Field(256, ge=16, description="Memory for prepared planes, MiB")
 

@@ -24,6 +24,7 @@ from appliance.inference.queue import InferenceQueue
 from appliance.inference.worker import InferenceWorker
 from appliance.ingest import IngestLimits
 from appliance.live.board import Board
+from appliance.live.housekeeping import keep_house, watch_silence
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
 from appliance.metrics import Metrics
@@ -50,11 +51,13 @@ _SERVICES = (
     "breathhold.v1.ModelService",
 )
 _MIB = 2**20
+_HEALTH_INTERVAL_S = 2.0
 _STATE_NAMES = {
     types_pb2.SCAN_STATE_RECEIVING: "receiving",
     types_pb2.SCAN_STATE_COMPLETING: "completing",
     types_pb2.SCAN_STATE_REPORTED: "reported",
     types_pb2.SCAN_STATE_ABANDONED: "abandoned",
+    types_pb2.SCAN_STATE_FAILED: "failed",
 }
 
 
@@ -112,6 +115,7 @@ class Daemon:
         self._closing = contextlib.AsyncExitStack()
         self._health = health.aio.HealthServicer()
         self._serving = False
+        self._worker: InferenceWorker | None = None
 
     async def start(self) -> Addresses:
         """Warm the engines, take up what the spool holds, then serve."""
@@ -134,15 +138,15 @@ class Daemon:
         self._closing.push_async_callback(asyncio.to_thread, results.close)
         segmenter = await asyncio.to_thread(self._segmenter)
         services, scans = self._scans(spool, results, segmenter)
-        await scans.recover()
-        self._in_background(scans.watch_silence())
-        self._in_background(scans.keep_house())
+        await scans.show_finished()
+        self._in_background(watch_silence(scans, self._config.scan))
+        self._in_background(keep_house(scans, services, self._config.storage))
         http = await self._serve_http(services)
         server, address = await self._serve_grpc(services, scans, segmenter)
         self._closing.push_async_callback(self._stop_serving, server, scans)
         self._serving = True
-        for name in ("", *_SERVICES):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._tell_health()
+        self._in_background(self._watch_health())
         return Addresses(address, http)
 
     def _segmenter(self) -> Segmenter:
@@ -180,7 +184,7 @@ class Daemon:
             limits=IngestLimits(),
             engines_for=lambda section: _engines_for(segmenter, lesion[section]),
         )
-        scans = LiveScans(services, limits, self._config.storage)
+        scans = LiveScans(services, limits.max_open_scans)
         self._start_worker(segmenter, services, scans)
         return services, scans
 
@@ -197,13 +201,14 @@ class Daemon:
             observe,
         )
         worker.start()
+        self._worker = worker
         self._closing.push_async_callback(asyncio.to_thread, worker.stop)
 
     async def _serve_http(self, services: Services) -> str:
         side = HttpSide(
             services.metrics,
             services.board,
-            lambda: self._serving,
+            lambda: self._healthy,
             lambda: self._set_gauges(services),
         )
         runner = web.AppRunner(side.application(), access_log=None)
@@ -230,8 +235,7 @@ class Daemon:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-        for name in ("", *_SERVICES):
-            await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self._tell_health()
         host, _ = _split(config.listen)
         port = _bind(server, config.listen)
         await server.start()
@@ -242,9 +246,26 @@ class Daemon:
         await scans.close(self._config.server.shutdown_grace_s)
         await server.stop(grace=1.0)
 
+    @property
+    def _healthy(self) -> bool:
+        stall_s = self._config.engine.stall_s
+        return self._serving and self._worker is not None and self._worker.healthy(stall_s)
+
+    async def _watch_health(self) -> None:
+        """Tell the health service when inference dies or hangs, and when it is back."""
+        while self._serving:
+            await asyncio.sleep(_HEALTH_INTERVAL_S)
+            await self._tell_health()
+
+    async def _tell_health(self) -> None:
+        statuses = health_pb2.HealthCheckResponse
+        status = statuses.SERVING if self._healthy else statuses.NOT_SERVING
+        for name in ("", *_SERVICES):
+            await self._health.set(name, status)
+
     def _set_gauges(self, services: Services) -> None:
         metrics = services.metrics
-        metrics.ready.set(self._serving)
+        metrics.ready.set(self._healthy)
         metrics.queue_depth.set(len(services.queue))
         metrics.pixel_cache_bytes.set(services.planes.bytes_used)
         states = Counter(summary.state for summary in services.board.summaries())

@@ -10,6 +10,9 @@ from dataclasses import dataclass
 from appliance.scan.geometry import SliceGeometry
 from appliance.scan.slabs import Slab
 
+#: Replaced jobs that may lie in the heap before they are cleared out.
+_SLACK = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -25,19 +28,22 @@ class Job:
         Of the target slice.
     urgency
         Larger is served first.
+    generation
+        Tells a scan from an earlier run of itself, whose late results do not count.
     """
 
     scan_id: str
     slab: Slab
     geometry: SliceGeometry
     urgency: int = 0
+    generation: int = 0
 
 
 class InferenceQueue:
     """Jobs of all scans. Safe to use from any thread.
 
-    A job replaces an earlier one of the same scan and target, so the queue
-    holds at most one job a slice and is bounded by the slices of the open scans.
+    A job replaces an earlier one of the same scan and target, so the queue is
+    bounded by the slices of the open scans.
     """
 
     def __init__(self) -> None:
@@ -54,6 +60,8 @@ class InferenceQueue:
         with self._changed:
             self._newest[job.scan_id, job.slab.target] = job
             heapq.heappush(self._heap, (-job.urgency, next(self._order), job))
+            if len(self._heap) > _SLACK + 2 * len(self._newest):
+                self._drop_replaced()
             self._changed.notify()
 
     def take(self, most: int, timeout_s: float | None = None) -> list[Job]:
@@ -72,13 +80,20 @@ class InferenceQueue:
                     jobs.append(job)
             return jobs
 
+    def _drop_replaced(self) -> None:
+        self._heap = [
+            entry
+            for entry in self._heap
+            if self._newest.get((entry[2].scan_id, entry[2].slab.target)) is entry[2]
+        ]
+        heapq.heapify(self._heap)
+
     def forget(self, scan_id: str) -> None:
         """Drop the jobs of a scan."""
         with self._changed:
             for key in [key for key in self._newest if key[0] == scan_id]:
                 del self._newest[key]
-            self._heap = [entry for entry in self._heap if entry[2].scan_id != scan_id]
-            heapq.heapify(self._heap)
+            self._drop_replaced()
 
     def close(self) -> None:
         """Wake the worker for good; jobs that are left are never taken."""

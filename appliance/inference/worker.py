@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 
 #: How long the worker sleeps at most before it shows that it is alive, s.
 _HEARTBEAT_S = 1.0
+#: So many slabs that fail one after the other are the fault of the engines.
+_MANY_FAILURES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,23 @@ class InferenceWorker(threading.Thread):
         self._segmenter, self._queue, self._planes = segmenter, queue, planes
         self._deliver, self._observe = deliver, observe_batch
         self._stopping = threading.Event()
-        self.last_heartbeat = time.monotonic()
+        self._last_heartbeat = time.monotonic()
+        self._failures_in_a_row = 0
+
+    def healthy(self, stall_s: float) -> bool:
+        """False when the thread died, hangs in a batch, or only fails.
+
+        Parameters
+        ----------
+        stall_s
+            A batch that takes longer hangs, s.
+        """
+        silent_s = time.monotonic() - self._last_heartbeat
+        return self.is_alive() and silent_s < stall_s and self._failures_in_a_row < _MANY_FAILURES
 
     def run(self) -> None:
         while not self._stopping.is_set():
-            self.last_heartbeat = time.monotonic()
+            self._last_heartbeat = time.monotonic()
             jobs = self._queue.take(self._segmenter.batch, _HEARTBEAT_S)
             if jobs:
                 self._work(jobs)
@@ -90,6 +104,8 @@ class InferenceWorker(threading.Thread):
     def _work(self, jobs: Sequence[Job]) -> None:
         started = time.monotonic()
         for outcome in self._outcomes(jobs):
+            failed = isinstance(outcome, Failure)
+            self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
             self._deliver(outcome)
         self._observe(time.monotonic() - started, len(jobs))
 

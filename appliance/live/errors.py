@@ -103,3 +103,20 @@ def results_failed(cause: Exception) -> ScanError:
         f"The report could not be kept ({cause}). The slices are kept; opening the scan "
         "again tries once more.",
     )
+
+
+def results_unavailable(cause: Exception) -> ScanError:
+    return ScanError(
+        CallStatus.UNAVAILABLE,
+        "RESULTS_UNAVAILABLE",
+        f"The appliance cannot read its results ({cause}). Try again soon.",
+    )
+
+
+def internal(cause: BaseException) -> ScanError:
+    return ScanError(
+        CallStatus.INTERNAL,
+        "INTERNAL",
+        f"The appliance failed ({type(cause).__name__}); its log says more. What was "
+        "acknowledged is kept; opening the scan again tries once more.",
+    )

@@ -18,6 +18,8 @@ from breathhold.v1 import types_pb2
 
 #: Running scores are sent no closer together than this, s.
 SCORE_INTERVAL_S = 0.1
+#: A caller that leaves so many responses unread is not read from either.
+MOST_WAITING = 1024
 
 
 class Outbox:
@@ -38,11 +40,19 @@ class Outbox:
         self._closed = False
         self._error: ScanError | None = None
         self._news = asyncio.Event()
+        self._has_room = asyncio.Event()
+        self._has_room.set()
+
+    async def room(self) -> None:
+        """Wait until the caller has read enough to be sent more, or the call is over."""
+        await self._has_room.wait()
 
     def send(self, response: pb.StreamResponse) -> None:
         if not self._closed:
             self._responses.append(response)
             self._news.set()
+            if len(self._responses) >= MOST_WAITING:
+                self._has_room.clear()
 
     def send_mask(self, mask: types_pb2.SliceMask) -> None:
         """Send a mask; one of the same slice that was not sent yet is replaced."""
@@ -60,6 +70,7 @@ class Outbox:
         if not self._closed:
             self._closed, self._error = True, error
             self._news.set()
+            self._has_room.set()
 
     async def __aiter__(self) -> AsyncIterator[pb.StreamResponse]:
         while True:
@@ -86,6 +97,7 @@ class Outbox:
             ready.append(pb.StreamResponse(running_score=self._running_score()))
         ready += self._responses
         self._responses.clear()
+        self._has_room.set()
         return ready
 
     async def _wait(self) -> None:

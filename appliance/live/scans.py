@@ -1,29 +1,31 @@
-"""All scans in progress: opened, taken up again, watched for silence, and let go."""
+"""All scans in progress: opened, taken up again, and let go."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import logging
 import re
-import time
-from collections.abc import Callable, Coroutine
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.config import ScanConfig, StorageConfig
 from appliance.inference.worker import Outcome
+from appliance.live import wire
 from appliance.live.errors import (
     CallStatus,
     ScanError,
     busy,
+    internal,
     not_kept,
+    results_unavailable,
     shutting_down,
     too_many_scans,
 )
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
-from appliance.scan.events import CompletedBy
 from appliance.scan.slice import Slice
 from appliance.storage.errors import (
     SpoolCorruptError,
@@ -39,7 +41,11 @@ logger = logging.getLogger(__name__)
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _UID_LENGTH = 64
+_STATION_LENGTH = 64
 _FINAL = (types_pb2.COMPLETED_BY_END, types_pb2.COMPLETED_BY_COUNT)
+_PAGE = 1000
+#: A scan that failed is taken up again by itself so many times.
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +62,30 @@ def scan_id_of(series_instance_uid: str) -> str:
 
 
 class LiveScans:
-    """Every scan in progress. Used from the event loop only, but for `pixels` and `deliver_from`.
+    """Every scan in progress. Used from the event loop only, but for `pixels`.
 
     Parameters
     ----------
     services
         The rooms around the scans.
-    scan_config, storage_config
-        When a scan is silent for too long, and what is kept for how long.
+    max_open_scans
+        More scans in progress are refused.
     """
 
-    def __init__(
-        self, services: Services, scan_config: ScanConfig, storage_config: StorageConfig
-    ) -> None:
-        self._services = services
-        self._config, self._storage = scan_config, storage_config
+    def __init__(self, services: Services, max_open_scans: int) -> None:
+        self._services, self._max_open_scans = services, max_open_scans
         self._live: dict[str, LiveScan] = {}
-        self._loading: dict[str, asyncio.Task[LiveScan]] = {}
+        self._loading: dict[str, asyncio.Task[LiveScan | None]] = {}
+        self._removing: dict[str, asyncio.Event] = {}
+        self._attempts: Counter[str] = Counter()
+        self._generations = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
 
     @property
     def in_progress(self) -> list[LiveScan]:
-        return list(self._live.values())
+        """Scans that are wholly loaded and not yet let go."""
+        return [live for live in self._live.values() if live.scan_id not in self._loading]
 
     # -- callers
 
@@ -90,25 +97,41 @@ class LiveScans:
         ScanError
             INVALID_ARGUMENT, FAILED_PRECONDITION, RESOURCE_EXHAUSTED or UNAVAILABLE.
         """
-        if self._closing:
-            raise shutting_down()
-        _check_uid(request.series_instance_uid)
+        _check(request)
         scan_id = scan_id_of(request.series_instance_uid)
-        live = self._live.get(scan_id)
-        if live is None and scan_id not in self._loading:
-            report = await self._services.results.run(self._services.results.report, scan_id)
+        while True:
+            if self._closing:
+                raise shutting_down()
+            found = await self._find(scan_id, request)
+            if isinstance(found, FinishedScan):
+                return found
+            if not (found.fell_silent or found.ended.is_set()):
+                break
+            await found.retired.wait()
+        if found.outbox and found.opened.station != request.station:
+            raise busy(found.opened.station)
+        found.opened.send_masks = request.send_masks
+        found.opened.station = request.station
+        found.opened.priority = wire.urgency(request.priority)
+        return found
+
+    async def _find(self, scan_id: str, request: pb.OpenScan) -> LiveScan | FinishedScan:
+        if removing := self._removing.get(scan_id):
+            await removing.wait()
+        if scan_id not in self._live and scan_id not in self._loading:
+            report = await self._report(scan_id)
             if report is not None and not await self._may_go_on(report):
                 return FinishedScan(scan_id, report)
         live = await self._load(scan_id, request)
-        if live.fell_silent:
-            await live.ended.wait()
-            return await self.open(request)
-        if live.outbox and live.opened.station != request.station:
-            raise busy(live.opened.station)
-        live.opened.send_masks = request.send_masks
-        live.opened.priority = request.priority
-        live.opened.station = request.station
+        if live is None:
+            raise internal(RuntimeError("a scan that was opened is not there"))
         return live
+
+    async def _report(self, scan_id: str) -> types_pb2.Report | None:
+        try:
+            return await self._services.results.run(self._services.results.report, scan_id)
+        except StorageError as error:
+            raise results_unavailable(error) from error
 
     async def _may_go_on(self, report: types_pb2.Report) -> bool:
         """A scan that only fell silent goes on, as long as its slices are kept."""
@@ -116,52 +139,70 @@ class LiveScans:
             return False
         return report.scan_id in await asyncio.to_thread(self._services.spool.scans)
 
-    async def _load(self, scan_id: str, request: pb.OpenScan | None) -> LiveScan:
+    # -- loading
+
+    async def _load(self, scan_id: str, request: pb.OpenScan | None) -> LiveScan | None:
         """The scan in progress; loaded once, however many ask for it meanwhile."""
         if scan_id in self._live and scan_id not in self._loading:
             return self._live[scan_id]
         if scan_id not in self._loading:
-            if request is not None and len(self._live) >= self._config.max_open_scans:
-                raise too_many_scans(self._config.max_open_scans)
+            open_scans = len(self._live.keys() | self._loading.keys())
+            if request is not None and open_scans >= self._max_open_scans:
+                raise too_many_scans(self._max_open_scans)
             task = asyncio.create_task(self._load_once(scan_id, request))
             self._loading[scan_id] = task
             task.add_done_callback(lambda _: self._loading.pop(scan_id, None))
         return await asyncio.shield(self._loading[scan_id])
 
-    async def _load_once(self, scan_id: str, request: pb.OpenScan | None) -> LiveScan:
+    async def _load_once(self, scan_id: str, request: pb.OpenScan | None) -> LiveScan | None:
+        """A scan from the spool; else a new one, when somebody opens it."""
         try:
-            refs = await self._recovered(scan_id)
-            if not refs:
-                return await self._begin(scan_id, request)
-            payload = await asyncio.to_thread(self._services.spool.read, refs[0])
+            refs, opened = await self._recovered(scan_id)
+            if opened is None:
+                return await self._begin(scan_id, request) if request else None
         except SpoolError as error:
             raise not_kept(error) from error
-        live = self._start(scan_id, pb.OpenScan.FromString(payload))
-        await live.replay(refs, reopened=request is not None)
+        live = self._start(scan_id, opened)
+        try:
+            await live.replay(refs, reopened=request is not None)
+        except SpoolError as error:
+            raise live.fail(not_kept(error)) from error
+        except Exception as error:
+            logger.exception("scan %s could not be taken up", scan_id)
+            raise live.fail(internal(error)) from error
         return live
 
-    async def _recovered(self, scan_id: str) -> tuple[RecordRef, ...]:
+    async def _recovered(self, scan_id: str) -> tuple[tuple[RecordRef, ...], pb.OpenScan | None]:
+        """What the spool holds of a scan, and how it was opened; None when it holds nothing."""
+        spool = self._services.spool
         try:
-            recovered = await asyncio.to_thread(self._services.spool.recover, scan_id)
-        except (SpoolUnknownScanError, SpoolCorruptError) as error:
-            if isinstance(error, SpoolCorruptError):
-                logger.error("%s", error)
-            return ()
-        return recovered.records
+            refs = (await asyncio.to_thread(spool.recover, scan_id)).records
+        except SpoolUnknownScanError:
+            return (), None
+        except SpoolCorruptError as error:
+            logger.error("%s", error)
+            return (), None
+        if not refs or refs[0].kind is not RecordKind.OPEN:
+            await asyncio.to_thread(spool.remove, scan_id)
+            return (), None
+        opened = pb.OpenScan.FromString(await asyncio.to_thread(spool.read, refs[0]))
+        return refs, opened
 
-    async def _begin(self, scan_id: str, request: pb.OpenScan | None) -> LiveScan:
-        opened = request or pb.OpenScan()
-        record = Record(RecordKind.OPEN, "", opened.SerializeToString())
+    async def _begin(self, scan_id: str, request: pb.OpenScan) -> LiveScan:
+        record = Record(RecordKind.OPEN, "", request.SerializeToString())
         await self._services.spool.append(scan_id, record)
-        return self._start(scan_id, opened)
+        return self._start(scan_id, request)
 
     def _start(self, scan_id: str, opened: pb.OpenScan) -> LiveScan:
         kept = pb.OpenScan()
         kept.CopyFrom(opened)
-        live = LiveScan(scan_id, kept, self._services)
+        kept.priority = wire.urgency(opened.priority)
+        live = LiveScan(scan_id, kept, self._services, next(self._generations))
         self._live[scan_id] = live
         self._services.board.show(scan_id, live.summary)
-        self._run(self._retire(live))
+        task = asyncio.create_task(self._retire(live))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return live
 
     async def _retire(self, live: LiveScan) -> None:
@@ -169,10 +210,10 @@ class LiveScans:
         await live.ended.wait()
         self._services.queue.forget(live.scan_id)
         self._services.planes.forget(live.scan_id)
-        if self._live.get(live.scan_id) is live:
-            del self._live[live.scan_id]
-            last = live.summary()
-            self._services.board.show(live.scan_id, lambda: last)
+        del self._live[live.scan_id]
+        last = live.summary()
+        self._services.board.show(live.scan_id, lambda: last)
+        live.retired.set()
 
     # -- the inference thread
 
@@ -196,111 +237,100 @@ class LiveScans:
 
     # -- the life of the daemon
 
-    async def recover(self) -> None:
-        """Show what was finished; go on in the background with what was not."""
-        results = self._services.results
-        page = await results.run(results.summaries, 1000)
-        for summary in page.summaries:
-            self._show_finished(summary)
-        self._run(self._take_up(await asyncio.to_thread(self._services.spool.scans)))
+    async def show_finished(self) -> None:
+        """Put what earlier runs reported on the board."""
+        token = ""
+        while True:
+            page = await self._services.results.run(self._services.results.summaries, _PAGE, token)
+            for summary in page.summaries:
+                self._services.board.show(summary.scan_id, _constant(summary))
+            token = page.next_token
+            if not token:
+                return
 
-    def _show_finished(self, summary: triage_pb2.ScanSummary) -> None:
-        self._services.board.show(summary.scan_id, lambda: summary)
-
-    async def _take_up(self, scan_ids: list[str]) -> None:
-        """Go on with the scans that were not finished, one after the other."""
-        for scan_id in scan_ids:
+    async def take_up(self) -> None:
+        """Go on with the scans that the spool holds and that were not finished, one by one."""
+        for scan_id in await asyncio.to_thread(self._services.spool.scans):
+            if scan_id in self._live or self._attempts[scan_id] >= _ATTEMPTS:
+                continue
             try:
                 if not await self._is_finished(scan_id):
+                    self._attempts[scan_id] += 1
                     await self._load(scan_id, None)
             except (ScanError, StorageError) as error:
                 logger.error("scan %s cannot be taken up: %s", scan_id, error)
 
     async def _is_finished(self, scan_id: str) -> bool:
         """True when a report covers every kept slice; a silent scan may have more since."""
-        report = await self._services.results.run(self._services.results.report, scan_id)
+        report = await self._report(scan_id)
         if report is None:
             return False
         if report.completed_by in _FINAL:
             return True
-        refs = await self._recovered(scan_id)
+        refs, _ = await self._recovered(scan_id)
         return not refs or refs[-1].kind is RecordKind.END
 
-    async def watch_silence(self) -> None:
-        """End scans that fell silent, for as long as the daemon runs."""
-        while True:
-            await asyncio.sleep(min(1.0, self._config.quiet_s / 4, self._config.abandon_s / 4))
-            for live in self.in_progress:
-                await self._end_if_silent(live)
-
-    async def _end_if_silent(self, live: LiveScan) -> None:
-        if live.state != types_pb2.SCAN_STATE_RECEIVING or live.scan_id in self._loading:
+    async def remove_slices(self, scan_id: str) -> None:
+        """Forget the slices of a scan that is not in progress."""
+        if scan_id in self._live or scan_id in self._loading:
             return
-        silent_s = time.monotonic() - live.last_activity
-        limit, by = (
-            (self._config.quiet_s, CompletedBy.QUIET)
-            if live.outbox
-            else (self._config.abandon_s, CompletedBy.ABANDONED)
-        )
-        if silent_s >= limit:
-            try:
-                await live.complete(by)
-            except ScanError as error:
-                logger.error("scan %s could not be ended: %s", live.scan_id, error.reason)
-
-    async def keep_house(self, interval_s: float = 60.0) -> None:
-        """Forget what was kept long enough, for as long as the daemon runs."""
-        while True:
-            await self._forget_old()
-            used = await asyncio.to_thread(self._services.spool.bytes_used)
-            self._services.metrics.spool_bytes.set(used)
-            await asyncio.sleep(interval_s)
-
-    async def _forget_old(self) -> None:
-        results, spool = self._services.results, self._services.spool
-        now = time.time()
-        for scan_id in await asyncio.to_thread(spool.scans):
-            report = await results.run(results.report, scan_id)
-            if report is None or scan_id in self._live or scan_id in self._loading:
-                continue
-            if now - report.timing.reported_unix_s > self._storage.keep_slices_hours * 3600:
-                await asyncio.to_thread(spool.remove, scan_id)
-        for summary in self._services.board.summaries():
-            old = now - summary.updated_unix_s > self._storage.keep_results_days * 86400
-            if old and not summary.running:
-                await results.run(results.forget, summary.scan_id)
-                self._services.board.remove(summary.scan_id)
+        done = self._removing[scan_id] = asyncio.Event()
+        try:
+            await asyncio.to_thread(self._services.spool.remove, scan_id)
+        finally:
+            del self._removing[scan_id]
+            done.set()
 
     async def close(self, grace_s: float) -> None:
         """Let complete scans end, park the others, tell every caller."""
         self._closing = True
-        for live in self.in_progress:
+        for live in self._live.values():
             if live.state == types_pb2.SCAN_STATE_RECEIVING and live.outbox:
                 live.outbox.close(shutting_down())
         completing = [
             asyncio.create_task(live.ended.wait())
-            for live in self.in_progress
+            for live in self._live.values()
             if live.state == types_pb2.SCAN_STATE_COMPLETING
         ]
         if completing:
             await asyncio.wait(completing, timeout=grace_s)
-        for live in self.in_progress:
+        for live in self._live.values():
             if live.outbox:
                 live.outbox.close(shutting_down())
-        for task in (*self._tasks, *self._loading.values(), *completing):
-            task.cancel()
-
-    def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        await _cancel([*self._tasks, *self._loading.values(), *completing])
 
 
-def _check_uid(uid: str) -> None:
-    """Raise when a series UID is none (DICOM PS3.5 section 9)."""
-    if len(uid) > _UID_LENGTH or not _UID.fullmatch(uid):
+async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _constant(summary: triage_pb2.ScanSummary) -> Callable[[], triage_pb2.ScanSummary]:
+    return lambda: summary
+
+
+def _check(request: pb.OpenScan) -> None:
+    """Raise when what a caller says of a scan is malformed (UIDs: DICOM PS3.5 section 9)."""
+    if not is_uid(request.series_instance_uid):
         raise ScanError(
             CallStatus.INVALID_ARGUMENT,
             "MALFORMED_UID",
             "OpenScan needs a Series Instance UID: digits and dots, at most 64 characters.",
         )
+    study = request.study_instance_uid
+    if study and not is_uid(study):
+        raise ScanError(
+            CallStatus.INVALID_ARGUMENT, "MALFORMED_UID", "The Study Instance UID is malformed."
+        )
+    if len(request.station) > _STATION_LENGTH or not request.station.isprintable():
+        raise ScanError(
+            CallStatus.INVALID_ARGUMENT,
+            "MALFORMED_STATION",
+            f"A station name has at most {_STATION_LENGTH} printable characters.",
+        )
+
+
+def is_uid(text: str) -> bool:
+    """True for a well-formed DICOM UID."""
+    return len(text) <= _UID_LENGTH and _UID.fullmatch(text) is not None

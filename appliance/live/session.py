@@ -11,7 +11,13 @@ from appliance.inference.queue import Job
 from appliance.inference.worker import Failure, Outcome, Result
 from appliance.ingest import SliceRefusedError
 from appliance.live import wire
-from appliance.live.errors import ScanError, inference_failed, results_failed, taken_over
+from appliance.live.errors import (
+    ScanError,
+    inference_failed,
+    internal,
+    results_failed,
+    taken_over,
+)
 from appliance.live.keeping import KeptSlices
 from appliance.live.masks import MaskBook
 from appliance.live.outbox import Outbox
@@ -40,6 +46,9 @@ from breathhold.v1 import triage_pb2, types_pb2
 
 logger = logging.getLogger(__name__)
 
+#: Signals that are only want of slices: a scan they ended goes on when its caller is back.
+SILENT = (CompletedBy.QUIET, CompletedBy.ABANDONED)
+
 
 class LiveScan:
     """Conducts one scan: reads slices, keeps them, has them inferred, reports.
@@ -56,22 +65,28 @@ class LiveScan:
         The rooms around it.
     """
 
-    def __init__(self, scan_id: str, opened: pb.OpenScan, services: Services) -> None:
-        self.scan_id, self.opened = scan_id, opened
+    def __init__(
+        self, scan_id: str, opened: pb.OpenScan, services: Services, generation: int = 0
+    ) -> None:
+        self.scan_id, self.opened, self.generation = scan_id, opened, generation
         self.state = types_pb2.SCAN_STATE_RECEIVING
         self.opened_unix_s = time.time()
-        self.last_activity = self.last_slice = time.monotonic()
+        self.last_activity = self.last_slice = self._started = time.monotonic()
         self.outbox: Outbox | None = None
-        self.ended = asyncio.Event()
+        self.ended, self.retired = asyncio.Event(), asyncio.Event()
         self.error: ScanError | None = None
         self.report: types_pb2.Report | None = None
         self._services = services
         expected = opened.expected_slices if opened.HasField("expected_slices") else None
-        self._scan = Scan(opened.series_instance_uid, services.policy, expected)
-        self._started = time.monotonic()
+        self._scan = Scan(
+            opened.series_instance_uid,
+            services.policy,
+            expected,
+            wire.announced_section(opened.section),
+        )
         self._kept = KeptSlices(scan_id, services.spool)
-        self._arrived: dict[str, float] = {}
         self._masks = MaskBook()
+        self._arrived: dict[str, float] = {}
         self._turn = asyncio.Lock()
         self._in_hand = 0
         self._idle = asyncio.Event()
@@ -92,7 +107,9 @@ class LiveScan:
         if self.opened.send_masks:
             for mask in self._masks.lesions():
                 self.outbox.send_mask(mask)
-        if self.error:
+        if self.report:
+            self._send(pb.StreamResponse(report=self.report))
+        if self.ended.is_set():
             self.outbox.close(self.error)
         return self.outbox
 
@@ -105,12 +122,19 @@ class LiveScan:
     @property
     def fell_silent(self) -> bool:
         """True when the scan was ended for want of slices, not by its caller's word."""
-        return self._scan.completed_by in (CompletedBy.QUIET, CompletedBy.ABANDONED)
+        return self._scan.completed_by in SILENT
 
     # -- slices
 
-    async def receive(self, message: pb.Slice) -> None:
+    async def receive(self, message: pb.Slice, outbox: Outbox) -> None:
         """Read one slice, keep it, answer it, and have inferred what it makes possible.
+
+        Parameters
+        ----------
+        message
+            The slice.
+        outbox
+            Of the caller that sent it, who alone gets the answer.
 
         Raises
         ------
@@ -122,22 +146,25 @@ class LiveScan:
         self._in_hand += 1
         self._idle.clear()
         try:
-            await self._receive(message, self.last_activity)
+            await self._receive(message, outbox, self.last_activity)
         finally:
             self._in_hand -= 1
             if not self._in_hand:
                 self._idle.set()
 
-    async def _receive(self, message: pb.Slice, arrived: float) -> None:
+    async def _receive(self, message: pb.Slice, outbox: Outbox, arrived: float) -> None:
         try:
             read = await self._read(message)
         except SliceRefusedError as refused:
-            self._refuse(message.sequence, claimed_uid(message), refused.refusal)
+            self._refuse(outbox, message.sequence, claimed_uid(message), refused.refusal)
             return
         try:
-            await self._offer(message, read, arrived)
+            await self._offer(message, read, outbox, arrived)
         except ScanError as error:
             raise self.fail(error) from error
+        except Exception as error:
+            logger.exception("scan %s: a slice could not be worked on", self.scan_id)
+            raise self.fail(internal(error)) from error
         self._services.metrics.ack_seconds.observe(time.monotonic() - arrived)
 
     async def _read(self, message: pb.Slice) -> Slice:
@@ -147,7 +174,7 @@ class LiveScan:
             services.decoders, read_slice, message, series, services.limits, services.metrics
         )
 
-    async def _offer(self, message: pb.Slice, read: Slice, arrived: float) -> None:
+    async def _offer(self, message: pb.Slice, read: Slice, outbox: Outbox, arrived: float) -> None:
         """Offer a slice to the scan, and answer once it is durable, a duplicate, or refused."""
         uid = read.header.sop_instance_uid
         async with self._turn:
@@ -160,37 +187,36 @@ class LiveScan:
         match first:
             case Accepted():
                 await self._kept.settled(durable)
-                self._acknowledge(message.sequence, uid, duplicate=False)
+                self._services.metrics.slices_received.inc()
+                _acknowledge(outbox, message.sequence, uid, duplicate=False)
             case Duplicate():
                 await self._kept.durable(uid)
-                self._acknowledge(message.sequence, uid, duplicate=True)
+                self._services.metrics.slices_duplicate.inc()
+                _acknowledge(outbox, message.sequence, uid, duplicate=True)
             case Refused(_, refusal):
-                self._refuse(message.sequence, uid, refusal)
+                self._refuse(outbox, message.sequence, uid, refusal)
 
-    def _acknowledge(self, sequence: int, uid: str, *, duplicate: bool) -> None:
-        metrics = self._services.metrics
-        (metrics.slices_duplicate if duplicate else metrics.slices_received).inc()
-        ack = pb.Ack(sequence=sequence, sop_instance_uid=uid, duplicate=duplicate)
-        self._send(pb.StreamResponse(ack=ack))
-
-    def _refuse(self, sequence: int, uid: str, refusal: Refusal) -> None:
+    def _refuse(self, outbox: Outbox, sequence: int, uid: str, refusal: Refusal) -> None:
         self._refused += 1
         self._services.metrics.slices_refused.labels(refusal.reason).inc()
         refused = pb.SliceRefused(
             sequence=sequence, sop_instance_uid=uid, refusal=wire.refusal_message(refusal)
         )
-        self._send(pb.StreamResponse(slice_refused=refused))
+        outbox.send(pb.StreamResponse(slice_refused=refused))
 
     # -- the end
 
     async def complete(self, by: CompletedBy) -> None:
         """A signal says that no more slices come; kept, so that a restart ends the scan too.
 
+        A caller that comes meanwhile outweighs a signal that was only silence.
+
         Raises
         ------
         ScanError
             When that could not be kept.
         """
+        asked = time.monotonic()
         async with self._turn:
             if self.state != types_pb2.SCAN_STATE_RECEIVING or self.ended.is_set():
                 return
@@ -198,13 +224,15 @@ class LiveScan:
                 await self._kept.end(by)
             except ScanError as error:
                 raise self.fail(error) from error
+            if by in SILENT and self.last_activity > asked:
+                return
             self._handle(self._scan.complete(by))
 
     def fail(self, error: ScanError) -> ScanError:
         """Break the scan off; what is kept stays in the spool and is taken up again later."""
         if not self.ended.is_set():
             logger.error("scan %s is broken off: %s", self.scan_id, error.reason)
-            self.error = error
+            self.error, self.state = error, types_pb2.SCAN_STATE_FAILED
             self.ended.set()
             if self.outbox:
                 self.outbox.close(error)
@@ -220,15 +248,17 @@ class LiveScan:
         refs
             In the order in which they were kept.
         reopened
-            More slices may come, even after a signal that none would.
+            A caller is back: a signal that was only silence no longer holds.
         """
         last: RecordRef | None = None
         for ref in refs:
             if ref.kind is RecordKind.SLICE:
                 await self._replay_slice(ref)
             last = ref
-        if last is not None and last.kind is RecordKind.END and not reopened:
-            self._handle(self._scan.complete(CompletedBy(last.key)))
+        if last is not None and last.kind is RecordKind.END:
+            by = CompletedBy(last.key)
+            if not (reopened and by in SILENT):
+                self._handle(self._scan.complete(by))
         self.last_activity = time.monotonic()
 
     async def _replay_slice(self, ref: RecordRef) -> None:
@@ -258,15 +288,23 @@ class LiveScan:
     # -- what inference found
 
     def deliver(self, outcome: Outcome) -> None:
-        if self.ended.is_set():
+        """The result of a slab, or why there is none."""
+        if self.ended.is_set() or outcome.job.generation != self.generation:
             return
         if isinstance(outcome, Failure):
             self._services.metrics.inference_failures.inc()
             self.fail(inference_failed(outcome.error))
             return
-        events = self._scan.record(outcome.job.slab, outcome.tally)
+        try:
+            self._take(outcome)
+        except Exception as error:
+            logger.exception("scan %s: a result could not be taken", self.scan_id)
+            self.fail(internal(error))
+
+    def _take(self, result: Result) -> None:
+        events = self._scan.record(result.job.slab, result.tally)
         if events and isinstance(events[0], Inferred):
-            self._hold_masks(outcome, events[0].revision)
+            self._hold_masks(result, events[0].revision)
         self._handle(events)
 
     def _hold_masks(self, result: Result, revision: int) -> None:
@@ -285,7 +323,8 @@ class LiveScan:
             match event:
                 case SlabReady(slab):
                     geometry = self._scan.headers[slab.target].geometry
-                    job = Job(self.scan_id, slab, geometry, self.opened.priority)
+                    urgency = self.opened.priority
+                    job = Job(self.scan_id, slab, geometry, urgency, self.generation)
                     self._services.queue.put(job)
                 case Noticed(notice):
                     self._send_notice(notice)
@@ -310,13 +349,18 @@ class LiveScan:
 
     async def _report(self) -> None:
         """Once every slice in hand is answered and the report is kept, send it."""
+        await self._idle.wait()
+        if self.ended.is_set():
+            return
         try:
-            await self._idle.wait()
             report = self._report_message()
             results, line = self._services.results, self._reported_summary(report)
             await results.run(results.save_report, report, self._masks.final(), line)
         except StorageError as error:
             self.fail(results_failed(error))
+        except Exception as error:
+            logger.exception("scan %s: the report could not be written", self.scan_id)
+            self.fail(internal(error))
         else:
             self._end_with(report)
 
@@ -374,7 +418,7 @@ class LiveScan:
             priority=self.opened.priority,
             state=self.state,
             scores=wire.scores_message(self._scan.scores()),
-            running=self.report is None,
+            running=not self.ended.is_set(),
             slices_received=len(self._scan.stack),
             slices_inferred=self._scan.slices_inferred,
             coverage=self._scan.coverage,
@@ -387,3 +431,8 @@ class LiveScan:
         line = self.summary()
         line.state, line.running, line.warnings = report.state, False, len(report.warnings)
         return line
+
+
+def _acknowledge(outbox: Outbox, sequence: int, uid: str, *, duplicate: bool) -> None:
+    ack = pb.Ack(sequence=sequence, sop_instance_uid=uid, duplicate=duplicate)
+    outbox.send(pb.StreamResponse(ack=ack))

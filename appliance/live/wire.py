@@ -109,6 +109,16 @@ def report_message(
     )
 
 
+def announced_section(section: pb.Section.ValueType) -> Section | None:
+    """The section that a caller announced; None when it announced none."""
+    return next((ours for ours, theirs in _SECTION.items() if theirs == section), None)
+
+
+def urgency(priority: pb.Priority.ValueType) -> pb.Priority.ValueType:
+    """A priority as it is served: unset is routine, and nothing goes beyond emergency."""
+    return min(max(priority, pb.PRIORITY_ROUTINE), pb.PRIORITY_EMERGENCY)
+
+
 def section_message(section: Section) -> pb.Section.ValueType:
     return _SECTION[section]
 

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 
 import grpc
 
-from appliance.live.errors import CallStatus, ScanError
+from appliance.live.errors import CallStatus, ScanError, internal, results_unavailable
 from appliance.live.outbox import Outbox
 from appliance.live.scans import FinishedScan, LiveScans
 from appliance.live.session import LiveScan
 from appliance.scan.events import CompletedBy
 from appliance.serve.status import abort
+from appliance.storage.errors import StorageError
 from appliance.storage.results import ResultsStore
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import scan_pb2_grpc
@@ -56,6 +57,8 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
                 yield response
         except ScanError as error:
             await abort(context, error)
+        except StorageError as error:
+            await abort(context, results_unavailable(error))
 
     async def _finished(
         self, finished: FinishedScan, request: pb.OpenScan
@@ -114,12 +117,15 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
             match request.WhichOneof("request"):
                 case "slice":
                     await room.acquire()
-                    task = asyncio.create_task(live.receive(request.slice))
+                    await outbox.room()
+                    task = asyncio.create_task(live.receive(request.slice, outbox))
                     in_hand.add(task)
                     self._in_hand.add(task)
                     task.add_done_callback(done)
                 case "end":
-                    await asyncio.gather(*in_hand, return_exceptions=True)
+                    outcomes = await asyncio.gather(*in_hand, return_exceptions=True)
+                    if any(isinstance(outcome, BaseException) for outcome in outcomes):
+                        return None
                     abandoned = request.end.abandon
                     return CompletedBy.ABANDONED if abandoned else CompletedBy.END
                 case _:
@@ -131,9 +137,7 @@ def _as_scan_error(error: BaseException) -> ScanError:
     if isinstance(error, ScanError):
         return error
     logger.error("a slice could not be worked on", exc_info=error)
-    return ScanError(
-        CallStatus.INTERNAL, "INTERNAL", "The appliance failed on a slice; its log says more."
-    )
+    return internal(error)
 
 
 async def _open_request(requests: Requests) -> pb.OpenScan:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import grpc
 
 from appliance.live.board import Board
-from appliance.live.errors import CallStatus, ScanError
+from appliance.live.errors import CallStatus, ScanError, results_unavailable
 from appliance.live.scans import scan_id_of
 from appliance.serve.status import abort
+from appliance.storage.errors import StorageError
 from appliance.storage.results import ResultsStore
 from breathhold.v1 import triage_pb2 as pb
 from breathhold.v1 import triage_pb2_grpc, types_pb2
@@ -66,15 +67,27 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
     ) -> AsyncIterator[pb.GetMasksResponse]:
         try:
             report = await self._report(request)
+            kind = request.kind or types_pb2.MASK_KIND_LESION
+            masks = await self._masks(report.scan_id, kind)
         except ScanError as error:
             await abort(context, error)
-        kind = request.kind or types_pb2.MASK_KIND_LESION
-        for mask in await self._results.run(self._results.masks, report.scan_id, kind):
+        for mask in masks:
             yield pb.GetMasksResponse(mask=mask)
+
+    async def _masks(
+        self, scan_id: str, kind: types_pb2.MaskKind.ValueType
+    ) -> Iterator[types_pb2.SliceMask]:
+        try:
+            return await self._results.run(self._results.masks, scan_id, kind)
+        except StorageError as error:
+            raise results_unavailable(error) from error
 
     async def _report(self, request: pb.GetReportRequest | pb.GetMasksRequest) -> types_pb2.Report:
         scan_id = request.scan_id or scan_id_of(request.series_instance_uid)
-        report = await self._results.run(self._results.report, scan_id)
+        try:
+            report = await self._results.run(self._results.report, scan_id)
+        except StorageError as error:
+            raise results_unavailable(error) from error
         if report is not None:
             return report
         if any(line.scan_id == scan_id for line in self._board.summaries()):

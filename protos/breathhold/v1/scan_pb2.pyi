@@ -334,7 +334,7 @@ class RunningScore(google.protobuf.message.Message):
     COVERAGE_FIELD_NUMBER: builtins.int
     ELAPSED_S_FIELD_NUMBER: builtins.int
     sequence_number: builtins.int
-    """counts up within the scan"""
+    """counts up within one call"""
     slices_received: builtins.int
     """accepted so far"""
     slices_inferred: builtins.int

@@ -88,6 +88,8 @@ class _ScanStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._Enum
     """the final report exists"""
     SCAN_STATE_ABANDONED: _ScanState.ValueType  # 4
     """the caller went away; the report holds what is known"""
+    SCAN_STATE_FAILED: _ScanState.ValueType  # 5
+    """broken off by a fault of the appliance; slices are kept"""
 
 class ScanState(_ScanState, metaclass=_ScanStateEnumTypeWrapper):
     """Where a scan stands."""
@@ -101,6 +103,8 @@ SCAN_STATE_REPORTED: ScanState.ValueType  # 3
 """the final report exists"""
 SCAN_STATE_ABANDONED: ScanState.ValueType  # 4
 """the caller went away; the report holds what is known"""
+SCAN_STATE_FAILED: ScanState.ValueType  # 5
+"""broken off by a fault of the appliance; slices are kept"""
 Global___ScanState: typing_extensions.TypeAlias = ScanState
 
 class _CompletedBy:
@@ -280,9 +284,9 @@ class MissingSlices(google.protobuf.message.Message):
     TO_MM_FIELD_NUMBER: builtins.int
     COUNT_FIELD_NUMBER: builtins.int
     from_mm: builtins.float
-    """patient z of the last slice below the gap"""
+    """place of the last slice below the gap, see SliceMask"""
     to_mm: builtins.float
-    """patient z of the first slice above the gap"""
+    """place of the first slice above the gap"""
     count: builtins.int
     """how many slices of the scan's spacing fit between"""
     def __init__(
@@ -397,11 +401,14 @@ class SliceMask(google.protobuf.message.Message):
     rows: builtins.int
     columns: builtins.int
     revision: builtins.int
-    """Counts up when a mask is revised because a neighbouring slice arrived.
-    A mask replaces every mask of the same slice and kind with a lower revision.
+    """Counts up, within one call, when a mask is revised because a neighbouring
+    slice arrived: the mask that came last is the one that holds. 0 in GetMasks
+    and for a scan that was finished before.
     """
     position_mm: builtins.float
-    """place on the patient axis, foot to head"""
+    """Place along the slices' common normal, growing from foot to head: the patient
+    z of the first pixel for truly axial slices.
+    """
     @property
     def runs(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]: ...
     def __init__(

@@ -1,0 +1,74 @@
+"""What happens by itself: silent scans end, failed ones are tried again, old ones are forgotten."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from appliance.config import ScanConfig, StorageConfig
+from appliance.live.errors import ScanError
+from appliance.live.scans import LiveScans
+from appliance.live.services import Services
+from appliance.live.session import LiveScan
+from appliance.scan.events import CompletedBy
+from appliance.storage.errors import StorageError
+from breathhold.v1 import types_pb2
+
+logger = logging.getLogger(__name__)
+
+_HOUR_S, _DAY_S = 3600.0, 86400.0
+
+
+async def watch_silence(scans: LiveScans, config: ScanConfig) -> None:
+    """End scans that fell silent, for as long as the daemon runs."""
+    while True:
+        await asyncio.sleep(min(1.0, config.quiet_s / 4, config.abandon_s / 4))
+        for live in scans.in_progress:
+            try:
+                await _end_if_silent(live, config)
+            except ScanError as error:
+                logger.error("scan %s could not be ended: %s", live.scan_id, error.reason)
+
+
+async def _end_if_silent(live: LiveScan, config: ScanConfig) -> None:
+    if live.state != types_pb2.SCAN_STATE_RECEIVING:
+        return
+    limit_s, by = (
+        (config.quiet_s, CompletedBy.QUIET)
+        if live.outbox
+        else (config.abandon_s, CompletedBy.ABANDONED)
+    )
+    if time.monotonic() - live.last_activity >= limit_s:
+        await live.complete(by)
+
+
+async def keep_house(
+    scans: LiveScans, services: Services, config: StorageConfig, interval_s: float = 60.0
+) -> None:
+    """Take up what was left unfinished and forget what was kept long enough, again and again."""
+    while True:
+        try:
+            await scans.take_up()
+            await _forget_slices(scans, services, config.keep_slices_hours * _HOUR_S)
+            await _forget_results(services, config.keep_results_days * _DAY_S)
+            used = await asyncio.to_thread(services.spool.bytes_used)
+            services.metrics.spool_bytes.set(used)
+        except StorageError as error:
+            logger.error("housekeeping has to wait: %s", error)
+        await asyncio.sleep(interval_s)
+
+
+async def _forget_slices(scans: LiveScans, services: Services, keep_s: float) -> None:
+    results = services.results
+    for scan_id in await asyncio.to_thread(services.spool.scans):
+        report = await results.run(results.report, scan_id)
+        if report and time.time() - report.timing.reported_unix_s > keep_s:
+            await scans.remove_slices(scan_id)
+
+
+async def _forget_results(services: Services, keep_s: float) -> None:
+    for summary in services.board.summaries():
+        if not summary.running and time.time() - summary.updated_unix_s > keep_s:
+            await services.results.run(services.results.forget, summary.scan_id)
+            services.board.remove(summary.scan_id)
