@@ -1,12 +1,12 @@
 from __future__ import annotations
 
+import importlib.util
 import shutil
 import socket
 from pathlib import Path
 
 import pytest
 
-from appliance.cli.checking import checks
 from tests.cli.command import Command
 
 
@@ -60,12 +60,14 @@ def test_no_models_at_all(command: Command, config: Path, tmp_path: Path) -> Non
 def test_a_codec_that_is_missing_names_its_package(
     command: Command, config: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packages = {**checks._CODEC_PACKAGES, checks.Codec.RLE: ("no_such_module", "pylibjpeg-rle")}
-    monkeypatch.setattr(checks, "_CODEC_PACKAGES", packages)
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "imagecodecs" else find(name)
+    )
     ran = command("doctor", "--json", "--config", config)
     assert ran.code == 1
     (missing,) = [check for check in ran.event("check") if check["name"] == "pixels, RLE"]
-    assert missing["remedy"] == "pip install pylibjpeg-rle"
+    assert missing["remedy"] == "pip install imagecodecs"
 
 
 def test_a_taken_port_is_said_but_is_no_hindrance(

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import random
+import urllib.request
 from pathlib import Path
 
 import grpc
+import pydicom
 import pytest
 
+from appliance.live.scans import scan_id_of
+from appliance.storage.record import RecordKind
+from appliance.storage.spool import Spool
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import triage_pb2, triage_pb2_grpc, types_pb2
+from calibration.phantom import make_phantom, write_dicom_series
 from tests.box import Answers, Box, Call, send_scan
 from tests.made_scans import raw_slices
 
@@ -54,20 +60,39 @@ def test_shuffled_doubled_and_killed_three_times(
     assert runs(final) == runs(undisturbed)
 
 
+def end_records(state: Path) -> int:
+    """How many signals of an end lie in the spool."""
+    with Spool(state) as spool:
+        refs = [ref for scan_id in spool.scans() for ref in spool.recover(scan_id).records]
+    return sum(ref.kind is RecordKind.END for ref in refs)
+
+
 def test_a_scan_that_was_ended_is_reported_after_a_kill(
     repository: Path, tmp_path: Path, undisturbed: Answers
 ) -> None:
-    slices = raw_slices(60)
+    """Its caller does not come back: the daemon finishes by itself what it was told to end."""
     with Box(tmp_path, repository) as box:
         call = Call(box.grpc, OPEN)
-        call.send_slices(slices)
-        call.wait_for_answers(60)
+        call.send_slices(raw_slices(60))
         call.end()
-        box.kill()
         call.result()
-    with Box(tmp_path, repository) as box:
-        answers = send_scan(box.grpc, OPEN, slices)
-    assert answers.final_report == undisturbed.final_report
+        box.kill()
+    for path in (tmp_path / "state").glob("results.sqlite*"):
+        path.unlink()
+    assert end_records(tmp_path / "state") == 1
+    with Box(tmp_path, repository) as box, grpc.insecure_channel(box.grpc) as channel:
+        report = await_report(triage_pb2_grpc.TriageServiceStub(channel))
+    report.ClearField("timing")
+    assert report == undisturbed.final_report
+
+
+def await_report(stub: triage_pb2_grpc.TriageServiceStub) -> types_pb2.Report:
+    for change in stub.Watch(triage_pb2.WatchRequest(), timeout=30):
+        lines = [*change.snapshot.scans, change.changed]
+        if any(line.state == types_pb2.SCAN_STATE_REPORTED for line in lines):
+            break
+    request = triage_pb2.GetReportRequest(series_instance_uid="1.2.3")
+    return stub.GetReport(request).report
 
 
 def test_reports_masks_and_board_outlive_a_restart(
@@ -137,10 +162,43 @@ def test_a_caller_that_is_gone_abandons_its_scan(repository: Path, tmp_path: Pat
     assert report.slices == 50
 
 
-def test_no_patient_data_and_no_errors_in_the_log(repository: Path, tmp_path: Path) -> None:
+def test_an_empty_log_in_the_spool_does_not_poison_its_series(
+    repository: Path, tmp_path: Path, undisturbed: Answers
+) -> None:
+    """What a crash in the very first write leaves behind."""
+    log = tmp_path / "state" / "spool" / scan_id_of("1.2.3") / "scan.log"
+    log.parent.mkdir(parents=True)
+    log.touch()
     with Box(tmp_path, repository) as box:
-        send_scan(box.grpc, OPEN, raw_slices(30))
+        answers = send_scan(box.grpc, OPEN, raw_slices(60))
+    assert answers.final_report == undisturbed.final_report
+
+
+def test_no_patient_data_leaves_the_spool_and_nothing_fails(
+    repository: Path, tmp_path: Path
+) -> None:
+    phantom = make_phantom(1, section="thick", slices=12, matrix=64)
+    write_dicom_series(phantom, tmp_path / "dicom")
+    files = sorted((tmp_path / "dicom").glob("*.dcm"))
+    header = pydicom.dcmread(files[0], stop_before_pixels=True)
+    secrets = [str(header.PatientName).encode(), header.PatientID.encode()]
+    assert all(secrets)
+    opening = pb.OpenScan(series_instance_uid=header.SeriesInstanceUID, station="CT1")
+    slices = [
+        pb.Slice(sequence=number, dicom=path.read_bytes()) for number, path in enumerate(files)
+    ]
+    damaged = pb.Slice(sequence=99, dicom=files[0].read_bytes()[:-999])
+    with Box(tmp_path, repository) as box:
+        answers = send_scan(box.grpc, opening, [*slices, damaged])
+        with urllib.request.urlopen(f"http://{box.http}/metrics") as response:
+            metrics = response.read()
         box.stop()
         log = box.log_text()
+    assert len(answers.acks) == 12
+    assert len(answers.refused) == 1
     assert "Traceback" not in log
     assert "ERROR" not in log
+    told = [metrics, log.encode(), answers.final_report.SerializeToString()]
+    told += [path.read_bytes() for path in (tmp_path / "state").glob("results.sqlite*")]
+    told += [str(path).encode() for path in (tmp_path / "state").rglob("*")]
+    assert not [secret for secret in secrets for text in told if secret in text]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import grpc
 import numpy as np
@@ -186,6 +187,76 @@ def test_another_station_is_kept_out_and_the_same_one_takes_over(box: Box) -> No
     assert answers.opened is not None
     assert len(answers.opened.kept_sop_instance_uids) == 10
     assert answers.final_report.slices == 30
+
+
+def test_answers_go_to_the_call_that_sent_the_slice(box: Box) -> None:
+    """A call that was taken over may have slices in hand; the new call hears nothing of them."""
+    slices = raw_slices(200, 1.0, series="1.2.113")
+    first = Call(box.grpc, opening("1.2.113"))
+    first.send_slices(slices)
+    first.wait_for_answers(1)
+    second = Call(box.grpc, opening("1.2.113"))
+    first.result()
+    second.end()
+    answers = second.result()
+    assert answers.opened is not None
+    assert not answers.acks
+    assert not answers.refused
+
+
+def test_a_slice_from_nowhere_does_not_harm_the_others(box: Box) -> None:
+    """Numbers no scanner writes are refused by name, and the engines see the next scan right."""
+    slices = raw_slices(series="1.2.114")
+    for number, change in enumerate(
+        ({"pixel_spacing": [1e308, 1e308]}, {"pixel_spacing": [1e-320] * 2})
+    ):
+        odd = pb.Slice()
+        odd.CopyFrom(slices[3])
+        odd.raw.sop_instance_uid = f"1.2.114.9{number}"
+        del odd.raw.pixel_spacing[:]
+        odd.raw.pixel_spacing.extend(change["pixel_spacing"])
+        slices.insert(0, odd)
+    far = pb.Slice()
+    far.CopyFrom(slices[-1])
+    far.raw.sop_instance_uid = "1.2.114.99"
+    far.raw.image_position[2] = 1e11
+    answers = send(box, "1.2.114", [*slices, far])
+    assert [refused.refusal.reason for refused in answers.refused] == ["NO_GEOMETRY"] * 3
+    assert answers.final_report.scores == send(box, "1.2.115").final_report.scores
+
+
+def test_a_caller_that_does_not_read_does_not_hold_up_its_scan(box: Box) -> None:
+    """It sends everything and reads nothing until the report is on the board."""
+    opened = opening("1.2.116", send_masks=True)
+    with grpc.insecure_channel(box.grpc) as channel:
+        requests = [pb.StreamRequest(open=opened)]
+        requests += [pb.StreamRequest(slice=item) for item in raw_slices(300, 1.0, "1.2.116")]
+        requests.append(pb.StreamRequest(end=pb.EndScan()))
+        call = scan_pb2_grpc.ScanServiceStub(channel).Stream(iter(requests), timeout=60)
+        stub = triage_pb2_grpc.TriageServiceStub(channel)
+        for change in stub.Watch(triage_pb2.WatchRequest(), timeout=30):
+            lines = [*change.snapshot.scans, change.changed]
+            if any(line.series_instance_uid == "1.2.116" and not line.running for line in lines):
+                break
+        answers = Answers()
+        for response in call:
+            answers.add(response)
+    assert len(answers.acks) == len(answers.masks) == 300
+    assert answers.final_report.slices == 300
+
+
+def test_a_scan_too_short_keeps_the_same_masks_whenever_it_ends(box: Box) -> None:
+    kept = []
+    for series, pause in (("1.2.117", False), ("1.2.118", True)):
+        call = Call(box.grpc, opening(series, send_masks=True))
+        call.send_slices(raw_slices(series=series)[:8])
+        if pause:
+            call.wait_for_answers(8)
+            time.sleep(0.5)
+        call.end()
+        call.result()
+        kept.append(len(send_scan(box.grpc, opening(series, send_masks=True), []).masks))
+    assert kept == [8, 8]
 
 
 def test_a_broken_call_is_resumed(box: Box) -> None:

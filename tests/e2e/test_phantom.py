@@ -88,11 +88,13 @@ def test_shuffled_doubled_and_killed_three_times(
     answers = Answers()
     for kill_at in [*kills, None]:
         with Box(tmp_path) as box, ScanClient(box.grpc) as client:
-            acknowledged = 0
+            kept = 0
             for event in client.send(OutgoingScan(scan.open, slices), patience_s=0):
                 note(answers, event)
-                acknowledged += isinstance(event, pb.Ack)
-                if kill_at is not None and acknowledged >= 10:
+                if isinstance(event, pb.Opened):
+                    kept = len(event.kept_sop_instance_uids)
+                kept += isinstance(event, pb.Ack)
+                if kill_at is not None and kept >= kill_at:
                     break
             box.kill()
     assert answers.final_report == undisturbed.final_report

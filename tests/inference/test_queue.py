@@ -37,6 +37,14 @@ def test_a_newer_job_replaces_the_older_one_of_its_slice() -> None:
     assert [item.slab.planes for item in queue.take(5)] == [("1new",)]
 
 
+def test_replaced_jobs_do_not_pile_up() -> None:
+    queue = InferenceQueue()
+    for number in range(1000):
+        queue.put(job("a", "1", context=str(number)))
+    assert len(queue) == 1
+    assert len(queue._heap) < 100
+
+
 def test_a_forgotten_scan_leaves_no_job() -> None:
     queue = InferenceQueue()
     for item in (job("a", "1"), job("b", "1"), job("a", "2")):

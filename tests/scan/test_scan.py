@@ -19,6 +19,7 @@ from appliance.scan.events import (
     SlabReady,
 )
 from appliance.scan.scan import Scan, ScanPhase, ScanPolicy
+from appliance.scan.slabs import Slab
 from appliance.scan.slice import SliceHeader
 from appliance.scan.stack import Section
 from appliance.scan.summary import Summary, summarize
@@ -251,7 +252,6 @@ def test_provisional_section_is_replaced_by_the_final_one() -> None:
 
 
 def test_a_revised_mask_has_a_higher_revision() -> None:
-    _, _, inference = run_scan(series(60, 5.0)[::2] + series(60, 5.0)[1::2], answer=None)
     scan = Scan(SERIES, policy())
     inference = Inference(scan)
     for item in series(60, 5.0)[::2]:
@@ -279,13 +279,33 @@ def test_a_late_answer_to_an_outdated_slab_is_ignored() -> None:
 
 
 def test_slab_asked_for_again_after_a_detour_does_not_stall() -> None:
-    """A target's slab may change to another and back; its first result then counts again."""
-    headers = series(24, 5.0)
+    """Its first result counts again, and the scan still finishes."""
     scan = Scan(SERIES, policy())
     inference = Inference(scan)
-    for item in headers:
+    for item in series(24, 5.0):
         inference.handle(scan.offer(item))
-        inference.answer_all()
+    inference.answer_all()
+    target = scan.stack.ids[10]
+    first = next(
+        event.slab
+        for event in inference.events
+        if isinstance(event, SlabReady) and event.slab.target == target
+    )
+    detour = Slab("lesion_thin", target, (target,))
+    assert scan._ask(detour) == SlabReady(detour)
+    assert scan._ask(first) is None
     inference.handle(scan.complete(CompletedBy.END))
     inference.answer_all()
     assert isinstance(inference.events[-1], Finished)
+    assert scan.tally(target) == tally_of(first)
+
+
+def test_a_caller_s_word_on_the_section_is_checked() -> None:
+    scan = Scan(SERIES, policy(), announced_section=Section.THIN)
+    inference = Inference(scan)
+    for item in series(30, 5.0):
+        inference.handle(scan.offer(item))
+    inference.handle(scan.complete(CompletedBy.END))
+    inference.answer_all()
+    reasons = {notice.reason for notice in summarize(scan).notices}
+    assert NoticeReason.SECTION_CHANGED in reasons

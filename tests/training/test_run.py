@@ -130,6 +130,7 @@ def test_the_export_predicts_what_the_network_does(
     spec = tomllib.loads((model / "spec.toml").read_text())
     assert spec["role"] == role
     assert spec["input"]["planes"] == planes
+    assert 0 <= spec["warm_up"]["mean"] <= spec["warm_up"]["maximum"] <= 1
     assert spec["accuracy"] == {"dice_mean": 0.5}
     digest = hashlib.sha256(artefact.read_bytes()).hexdigest()
     assert spec["artefact"] == [{"precision": "fp32", "file": "2/model.onnx", "sha256": digest}]

@@ -109,23 +109,15 @@ def _dali() -> Check:
     return Check("DALI", True, True, f"{dali.__version__} on {devices}")
 
 
-_CODEC_PACKAGES = {
-    Codec.RLE: ("rle", "pylibjpeg-rle"),
-    Codec.JPEG: ("gdcm", "python-gdcm"),
-    Codec.JPEG_LS: ("jpeg_ls", "pyjpegls"),
-    Codec.JPEG_2000: ("_openjpeg", "pylibjpeg-openjpeg"),
-}
-
-
 def _codecs() -> Iterator[Check]:
+    there = importlib.util.find_spec("imagecodecs") is not None
     for codec in Codec:
         names = [syntax.name for syntax in TRANSFER_SYNTAXES.values() if syntax.codec is codec]
         title = f"pixels, {codec.value}"
-        module, package = _CODEC_PACKAGES.get(codec, ("numpy", "numpy"))
-        if importlib.util.find_spec(module):
+        if there or codec is Codec.NATIVE:
             yield Check(title, True, True, ", ".join(names))
         else:
-            yield Check(title, False, True, f"{package} is missing", f"pip install {package}")
+            yield Check(title, False, True, "imagecodecs is missing", "pip install imagecodecs")
 
 
 def _models(repository: Path) -> Iterator[Check]:
