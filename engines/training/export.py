@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from engines.training.models import SIZE, WINDOW_HU, ModelPlan
+from engines.training.seal import seal
 from engines.training.state import load_recipe, trained_network
 
 _OPSET = 17
@@ -20,7 +21,7 @@ _MAX_BATCH = 16
 
 
 def export(run: Path, model: Path, version: int = 1) -> None:
-    """Write ``<version>/model.onnx``, ``config.pbtxt`` and ``spec.toml`` of a run.
+    """Write ``<version>/model.onnx``, ``config.pbtxt`` and ``spec.toml`` of a run, and seal it.
 
     Parameters
     ----------
@@ -37,6 +38,7 @@ def export(run: Path, model: Path, version: int = 1) -> None:
     _write_onnx(trained_network(run), plan, artefact)
     (model / "config.pbtxt").write_text(_config(model.name, plan))
     (model / "spec.toml").write_text(_spec(model.name, version, plan, artefact, _accuracy(run)))
+    seal(model)
 
 
 class _WithSigmoid(nn.Module):  # type: ignore[misc]

@@ -20,16 +20,17 @@ _THICK_MM = (2.0, 6.5)
 
 @dataclass(frozen=True)
 class _Shares:
-    """How often each thing is painted into a sample."""
+    """How often each thing is painted into a sample, and how large consolidation gets."""
 
     surroundings: float
     gas: float
     opacity: float
+    largest_dense: float
 
 
 _PAINTED: dict[Role, _Shares] = {
-    "lung": _Shares(surroundings=0.65, gas=0.3, opacity=0.35),
-    "lesion": _Shares(surroundings=0.4, gas=0.08, opacity=0.12),
+    "lung": _Shares(surroundings=0.65, gas=0.3, opacity=0.2, largest_dense=26.0),
+    "lesion": _Shares(surroundings=0.4, gas=0.08, opacity=0.2, largest_dense=60.0),
 }
 
 
@@ -114,7 +115,7 @@ class Sampler:
         """The sample with surroundings, gas and opacities that the scan did not show."""
         planes, lung, lesion = sample
         if self._rng.random() < self._shares.opacity:
-            planes, region = self._painter.opacity(planes, lung)
+            planes, region = self._painter.opacity(planes, lung, self._shares.largest_dense)
             lesion = np.where(region & (lesion == 0), np.uint8(1), lesion)
         if self._rng.random() < self._shares.gas:
             planes = self._painter.gas(planes, lung)

@@ -77,8 +77,18 @@ class Painter:
             content += 0.12 * np.abs(self._field(self._fine))
         return np.where(region, content, planes)
 
-    def opacity(self, planes: Plane, lung: npt.NDArray[np.uint8]) -> tuple[Plane, Mask]:
+    def opacity(
+        self, planes: Plane, lung: npt.NDArray[np.uint8], largest_dense: float = 60.0
+    ) -> tuple[Plane, Mask]:
         """Ground glass or consolidation in labelled lung, more often at its back.
+
+        Parameters
+        ----------
+        planes, lung
+            Image and lung label of a slice.
+        largest_dense
+            Largest radius of consolidation, pixels. Too much of it teaches a lung
+            network that liver is lung.
 
         Returns
         -------
@@ -89,12 +99,15 @@ class Painter:
             return planes, np.zeros(lung.shape, bool)
         picks = places[self._rng.integers(len(places), size=3)]
         centre = picks[np.argmax(picks[:, 0])]
-        region = self._blob(centre, self._rng.uniform(6, 60)) & (lung == 1)
+        dense = self._rng.random() < 0.45
+        largest = largest_dense if dense else 60.0
+        region = self._blob(centre, self._rng.uniform(5, largest)) & (lung == 1)
         share = np.minimum(gaussian_filter(region.astype(np.float32), 1.2), 1) * (lung == 1)
-        dense = self._rng.random() < 0.5
-        target = self._rng.uniform(-80, 60) if dense else self._rng.uniform(-680, -350)
-        level = _value(target) + np.float32(0.02) * self._field(self._fine)
-        painted = planes + share * (np.maximum(level, planes + np.float32(0.05)) - planes)
+        target = self._rng.uniform(-200, 50) if dense else self._rng.uniform(-680, -350)
+        level = _value(target) + np.float32(0.03) * self._field(self._fine)
+        # Vessels and bronchi shine through: even soft tissue is liver or aorta, not lung.
+        weight = np.float32(self._rng.uniform(0.75, 0.97)) * share
+        painted = planes + weight * (np.maximum(level, planes + np.float32(0.05)) - planes)
         return painted.astype(np.float32), share > 0.5
 
     def _field(self, bank: Plane) -> Plane:

@@ -40,7 +40,7 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch.setattr(loop, "_REPORT_STEPS", 2)
     for role in ("lung", "lesion"):
         command.main(
-            f"--model {role} --data {data} --hold-out b --steps 4 --width 4 --device cpu "
+            f"--model {role} --data {data} --hold-out b --steps 4 --width 8 --device cpu "
             f"--out {folder / role}".split()
         )
     yield folder
@@ -49,7 +49,7 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_keeps_recipe_checkpoint_and_curve(runs: Path) -> None:
     recipe = load_recipe(runs / "lung")
-    assert (recipe.role, recipe.held_out, recipe.steps, recipe.width) == ("lung", ["b"], 4, 4)
+    assert (recipe.role, recipe.held_out, recipe.steps, recipe.width) == ("lung", ["b"], 4, 8)
     content = load_checkpoint(runs / "lung")
     assert content is not None
     assert content["step"] == 4
