@@ -22,6 +22,7 @@ from appliance.config import Config
 from appliance.inference.planes import PlaneStore
 from appliance.inference.queue import InferenceQueue
 from appliance.inference.worker import InferenceWorker
+from appliance.inference.yielding import give_way
 from appliance.ingest import IngestLimits
 from appliance.live.board import Board
 from appliance.live.housekeeping import keep_house, watch_silence
@@ -136,7 +137,7 @@ class Daemon:
         self._closing.push_async_callback(asyncio.to_thread, spool.close)
         results = ResultsStore(storage.state_dir / "results.sqlite")
         self._closing.push_async_callback(asyncio.to_thread, results.close)
-        segmenter = await asyncio.to_thread(self._segmenter)
+        segmenter = await self._load_engines()
         services, scans = self._scans(spool, results, segmenter)
         await scans.show_finished()
         self._in_background(watch_silence(scans, self._config.scan))
@@ -148,6 +149,11 @@ class Daemon:
         await self._tell_health()
         self._in_background(self._watch_health())
         return Addresses(address, http)
+
+    async def _load_engines(self) -> Segmenter:
+        """On a thread that gives way, so that the engines' own threads do too."""
+        with ThreadPoolExecutor(1, "engine-loader", initializer=give_way) as loader:
+            return await asyncio.get_running_loop().run_in_executor(loader, self._segmenter)
 
     def _segmenter(self) -> Segmenter:
         engine = self._config.engine

@@ -12,6 +12,7 @@ import numpy as np
 
 from appliance.inference.planes import Key, PlaneStore, frame_of
 from appliance.inference.queue import InferenceQueue, Job
+from appliance.inference.yielding import give_way
 from appliance.quantify.tally import SliceTally, tally_slice
 from appliance.scan.geometry import from_standard
 from appliance.scan.masks import encode_runs
@@ -89,6 +90,7 @@ class InferenceWorker(threading.Thread):
         return self.is_alive() and silent_s < stall_s and self._failures_in_a_row < _MANY_FAILURES
 
     def run(self) -> None:
+        give_way()
         while not self._stopping.is_set():
             self._last_heartbeat = time.monotonic()
             jobs = self._queue.take(self._segmenter.batch, _HEARTBEAT_S)
