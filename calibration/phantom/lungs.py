@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +11,8 @@ from calibration.phantom.lesions import Opacities, place_opacities
 from calibration.phantom.painter import Painter
 from calibration.phantom.scene import Truth, mix
 from calibration.phantom.shapes import Array, Grid, interpolation, random_field
+from calibration.phantom.thorax import Thorax
 from calibration.phantom.tubes import Tubes, joined, line, tree
-
-if TYPE_CHECKING:
-    from calibration.phantom.chest import Anatomy
 
 _FISSURE_HU = 90.0
 
@@ -36,7 +33,7 @@ class Lungs:
 
     Parameters
     ----------
-    anatomy
+    thorax
         The chest they lie in.
     paint
         Its scene and grid.
@@ -47,11 +44,11 @@ class Lungs:
     """
 
     def __init__(
-        self, anatomy: Anatomy, paint: Painter, rng: np.random.Generator, load: float
+        self, thorax: Thorax, paint: Painter, rng: np.random.Generator, load: float
     ) -> None:
-        self._build, self._anatomy, self._scene = anatomy.build, anatomy, paint.scene
-        grid = anatomy.grid
-        self._lung = paint.solid(anatomy.lung)
+        self._build, self._anatomy, self._scene = thorax.build, thorax, paint.scene
+        grid = thorax.grid
+        self._lung = paint.solid(thorax.lung)
         self._grain = random_field(rng, grid, 3.0)
         self._oblique, self._horizontal = self._fissures(rng, grid)
         vessels, lumen, walls = self._trees(rng)
@@ -62,7 +59,7 @@ class Lungs:
         ]
         self._opacities: Opacities | None = None
         if load > 0:
-            self._opacities = place_opacities(rng, anatomy.lung, paint, load)
+            self._opacities = place_opacities(rng, thorax.lung, paint, load)
 
     def paint(self, plane: Array, z: float) -> Truth:
         """Paint the lungs at height z into `plane`; the shares of lung and disease there."""
@@ -117,9 +114,9 @@ class Lungs:
 
     def _trees(self, rng: np.random.Generator) -> tuple[Tubes, Tubes, Tubes]:
         """Vessels, airway lumen, airway walls."""
-        anatomy, h = self._anatomy, self._build.height
+        thorax, h = self._anatomy, self._build.height
         vessels, airways = [], []
-        carina = np.array(anatomy.carina, np.float32)
+        carina = np.array(thorax.carina, np.float32)
         airways.append(line(np.array([(h + 12, -2, 0), carina]), 8.5))
         for side in (-1, 1):
             hilum = np.array((0.54 * h, 8.0, side * 34.0), np.float32)
