@@ -8,10 +8,9 @@ from calibration.phantom.lungs import Lungs
 from calibration.phantom.painter import Painter
 from calibration.phantom.scene import Scene, work_axis
 from calibration.phantom.shapes import Grid
-from calibration.phantom.thorax import Build, Thorax
+from calibration.phantom.thorax import MARGIN_MM, Build, Thorax
 
 _STEP = 3.0
-_MARGIN = 30.0
 
 
 def chest(rng: np.random.Generator, load: float) -> Scene:
@@ -19,7 +18,7 @@ def chest(rng: np.random.Generator, load: float) -> Scene:
     build = Build.drawn(rng)
     half_y = build.half_depth + build.fat + 60
     half_x = build.half_width + build.fat + 55
-    scene = Scene(work_axis(half_y), work_axis(half_x), -_MARGIN, build.height + 12)
+    scene = Scene(work_axis(half_y), work_axis(half_x), -MARGIN_MM, build.height + 12)
     grid = Grid.over((scene.bottom - 6, -half_y, -half_x), (scene.top + 6, half_y, half_x), _STEP)
     thorax, paint = Thorax(build, grid, rng), Painter(scene, grid)
     scene.parts = [

@@ -20,6 +20,9 @@ from calibration.phantom.shapes import (
 )
 from calibration.phantom.tubes import Tubes, joined, line
 
+#: How far below the lungs the scene begins, mm.
+MARGIN_MM = 30.0
+
 
 @dataclass(frozen=True)
 class Build:
@@ -160,7 +163,7 @@ class Thorax:
                 (0.71 * h, 12, 14),
                 (0.62 * h, back, 24),
                 (0.3 * h, back, 20),
-                (-_MARGIN, back, 8),
+                (-MARGIN_MM, back, 8),
             ],
             14,
             11,
@@ -174,7 +177,7 @@ class Thorax:
             line([(0.71 * h, -4, 4), (h + 10, 2, 12)], 4.5),
             line([(0.71 * h, 8, 12), (h + 10, 14, 24)], 4.5),
         )
-        gullet = line([(-_MARGIN, back - 10, 6), (h + 10, 26, 4)], 6)
+        gullet = line([(-MARGIN_MM, back - 10, 6), (h + 10, 26, 4)], 6)
         blood = joined(arch, trunk, right, left, cava, branches)
         crura = column(self.at, (self.spine_y - 10, 0.0), (30.0, 34.0))
         return [
