@@ -22,6 +22,10 @@ Key = tuple[str, str]
 _MIB = 2**20
 
 
+class ForgottenSliceError(LookupError):
+    """The scan was let go; nobody waits for this slice any more."""
+
+
 class PixelCache:
     """Arrays by key, least recently used dropped first. Safe to use from any thread."""
 
@@ -68,7 +72,8 @@ class PlaneStore:
     prepare
         Images to network input (:meth:`engines.segmenter.Segmenter.prepare`).
     reload
-        Reads a slice again from the spool, given scan id and SOP Instance UID.
+        Reads a slice again from the spool, given scan id and SOP Instance UID;
+        raises ForgottenSliceError when the scan was let go.
     hu_bytes, prepared_bytes
         Memory for each kind.
     """
@@ -96,15 +101,28 @@ class PlaneStore:
         self._hu.put(key, arrived.hu)
 
     def hu(self, key: Key) -> npt.NDArray[np.int16]:
-        """HU as sent, shape (rows, columns)."""
+        """HU as sent, shape (rows, columns).
+
+        Raises
+        ------
+        ForgottenSliceError
+            When the scan was forgotten meanwhile.
+        """
         found = self._hu.get(key)
         if found is None:
+            self._check(key)
             found = self._reload(*key).hu
             self._hu.put(key, found)
         return found.astype(np.int16, copy=False)
 
     def prepared(self, keys: Sequence[Key]) -> dict[Key, Plane]:
-        """Prepared planes of some slices; those not yet prepared are, in one batch."""
+        """Prepared planes of some slices; those not yet prepared are, in one batch.
+
+        Raises
+        ------
+        ForgottenSliceError
+            When a scan was forgotten meanwhile.
+        """
         planes = {key: self._prepared.get(key) for key in keys}
         missing = [key for key, plane in planes.items() if plane is None]
         made = self._prepare([self._image(key) for key in missing]) if missing else []
@@ -123,8 +141,14 @@ class PlaneStore:
         for key in [key for key in list(self._geometries) if key[0] == scan_id]:
             self._geometries.pop(key, None)
 
+    def _check(self, key: Key) -> SliceGeometry:
+        geometry = self._geometries.get(key)
+        if geometry is None:
+            raise ForgottenSliceError
+        return geometry
+
     def _image(self, key: Key) -> Image:
-        geometry = self._geometries[key]
+        geometry = self._check(key)
         hu = to_standard(self.hu(key), geometry).astype(np.int16, copy=False)
         return Image(hu, frame_of(geometry))
 

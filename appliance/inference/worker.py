@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from appliance.inference.planes import Key, PlaneStore, frame_of
+from appliance.inference.planes import ForgottenSliceError, Key, PlaneStore, frame_of
 from appliance.inference.queue import InferenceQueue, Job
 from appliance.inference.yielding import give_way
 from appliance.quantify.tally import SliceTally, tally_slice
@@ -117,9 +117,12 @@ class InferenceWorker(threading.Thread):
             return self._infer(jobs)
         except Exception as error:
             if len(jobs) == 1:
+                if isinstance(error, ForgottenSliceError):
+                    return []
                 logger.exception("inference of a slab failed")
                 return [Failure(jobs[0], error)]
-            logger.warning("a batch of %d slabs failed, trying them one by one", len(jobs))
+            if not isinstance(error, ForgottenSliceError):
+                logger.warning("a batch of %d slabs failed, trying them one by one", len(jobs))
             return [outcome for job in jobs for outcome in self._outcomes([job])]
 
     def _infer(self, jobs: Sequence[Job]) -> list[Result]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.inference.planes import ForgottenSliceError
 from appliance.inference.worker import Outcome
 from appliance.live import wire
 from appliance.live.errors import (
@@ -218,8 +219,17 @@ class LiveScans:
     # -- the inference thread
 
     def pixels(self, scan_id: str, sop_instance_uid: str) -> Slice:
-        """Pixels that memory no longer holds. Blocks; safe to call from any thread."""
-        return self._live[scan_id].pixels(sop_instance_uid)
+        """Pixels that memory no longer holds. Blocks; safe to call from any thread.
+
+        Raises
+        ------
+        ForgottenSliceError
+            When the scan was let go.
+        """
+        live = self._live.get(scan_id)
+        if live is None:
+            raise ForgottenSliceError
+        return live.pixels(sop_instance_uid)
 
     def deliver_from(self, loop: asyncio.AbstractEventLoop) -> Callable[[Outcome], None]:
         """What the inference thread calls with each outcome."""

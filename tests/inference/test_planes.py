@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from appliance.inference.planes import PixelCache, PlaneStore, frame_of
+from appliance.inference.planes import ForgottenSliceError, PixelCache, PlaneStore, frame_of
 from appliance.scan.slice import Slice
 from engines.preprocess import Image, Plane
 from tests.scan.strategies import header
@@ -70,6 +70,10 @@ def test_a_forgotten_scan_takes_no_memory() -> None:
     rooms.store.prepared(keys)
     rooms.store.forget("scan")
     assert rooms.store.bytes_used == 0
+    with pytest.raises(ForgottenSliceError):
+        rooms.store.prepared(keys)
+    with pytest.raises(ForgottenSliceError):
+        rooms.store.hu(keys[0])
 
 
 def test_the_least_recently_used_goes_first() -> None:
