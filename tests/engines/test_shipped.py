@@ -35,7 +35,7 @@ def test_the_card_names_data_terms_figures_and_failures(spec: ModelSpec) -> None
     card = (SHIPPED / spec.name / "MODEL_CARD.md").read_text(encoding="utf-8")
     for heading in ("## Data", "## Figures", "## Known failures"):
         assert heading in card
-    assert f"{spec.accuracy['dice_mean']:.2f}" in card
+    assert f"{spec.accuracy['dice_mean']:.3f}" in card
     assert "terms" in card.lower()
 
 
