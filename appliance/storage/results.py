@@ -169,11 +169,6 @@ class ResultsStore:
         found = self._query(query, scan_id)
         return types_pb2.Report.FromString(found[0]) if found else None
 
-    def scan_id_of(self, series_uid: str) -> str | None:
-        """Return the scan of a Series Instance UID; None when it is not known."""
-        found = self._query("SELECT scan_id FROM scans WHERE series_uid = ?", series_uid)
-        return found[0] if found else None
-
     def masks(
         self, scan_id: str, kind: types_pb2.MaskKind.ValueType = types_pb2.MASK_KIND_LESION
     ) -> Iterator[types_pb2.SliceMask]:
@@ -208,12 +203,6 @@ class ResultsStore:
         ]
         page = tuple(found[:limit])
         return SummaryPage(page, _token(page[-1]) if len(found) > limit else "")
-
-    def unfinished(self) -> list[triage_pb2.ScanSummary]:
-        """Return the scans without a final report, the earliest first."""
-        query = "SELECT summary FROM scans WHERE state IN (?, ?) ORDER BY opened_unix_s, scan_id"
-        states = (types_pb2.SCAN_STATE_RECEIVING, types_pb2.SCAN_STATE_COMPLETING)
-        return [triage_pb2.ScanSummary.FromString(blob) for blob in self._query(query, *states)]
 
     def forget(self, scan_id: str) -> None:
         """Remove all that is known of a scan; nothing happens when it is not known."""

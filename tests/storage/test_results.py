@@ -76,8 +76,6 @@ def test_a_summary_is_replaced_by_the_next(store: ResultsStore) -> None:
     later = summary("a", po=12.5, station="CT1", slices_received=7)
     store.save_summary(later)
     assert store.summary("a") == later
-    assert store.scan_id_of("1.2.10") == "a"
-    assert store.scan_id_of("1.2.11") is None
 
 
 def test_a_report_comes_back_as_it_was(store: ResultsStore) -> None:
@@ -151,17 +149,6 @@ def test_contradictions_are_refused(store: ResultsStore) -> None:
         store.save_summary(summary("b", series_instance_uid=""))
 
 
-def test_the_unfinished_are_listed_the_earliest_first(store: ResultsStore) -> None:
-    for scan_id, state, opened in [
-        ("a", RECEIVING, 9.0),
-        ("b", COMPLETING, 3.0),
-        ("c", REPORTED, 1.0),
-        ("d", ABANDONED, 2.0),
-    ]:
-        store.save_summary(summary(scan_id, state=state, opened_unix_s=opened))
-    assert [found.scan_id for found in store.unfinished()] == ["b", "a"]
-
-
 def test_a_forgotten_scan_leaves_nothing(store: ResultsStore) -> None:
     about = summary("a")
     store.save_report(report(about), [mask("1", 1)], about)
@@ -170,7 +157,6 @@ def test_a_forgotten_scan_leaves_nothing(store: ResultsStore) -> None:
     assert store.summary("a") is None
     assert store.report("a") is None
     assert list(store.masks("a")) == []
-    assert store.scan_id_of("1.2.10") is None
 
 
 SCANS = st.dictionaries(
