@@ -106,6 +106,8 @@ class LiveScans:
             found = await self._find(scan_id, request)
             if isinstance(found, FinishedScan):
                 return found
+            if found is None:
+                continue
             if not (found.fell_silent or found.ended.is_set()):
                 break
             await found.retired.wait()
@@ -116,17 +118,15 @@ class LiveScans:
         found.opened.priority = wire.urgency(request.priority)
         return found
 
-    async def _find(self, scan_id: str, request: pb.OpenScan) -> LiveScan | FinishedScan:
+    async def _find(self, scan_id: str, request: pb.OpenScan) -> LiveScan | FinishedScan | None:
+        """The scan; None when it was being looked for in the spool and was not there."""
         if removing := self._removing.get(scan_id):
             await removing.wait()
         if scan_id not in self._live and scan_id not in self._loading:
             report = await self._report(scan_id)
             if report is not None and not await self._may_go_on(report):
                 return FinishedScan(scan_id, report)
-        live = await self._load(scan_id, request)
-        if live is None:
-            raise internal(RuntimeError("a scan that was opened is not there"))
-        return live
+        return await self._load(scan_id, request)
 
     async def _report(self, scan_id: str) -> types_pb2.Report | None:
         try:
