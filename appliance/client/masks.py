@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from appliance.scan.masks import decode_runs
 from breathhold.v1 import types_pb2
 
 
@@ -16,10 +17,4 @@ def mask_plane(mask: types_pb2.SliceMask) -> npt.NDArray[np.bool_]:
     ValueError
         When the runs are longer than the slice.
     """
-    runs = np.asarray(mask.runs, dtype=np.int64)
-    pixels = np.zeros(mask.rows * mask.columns, dtype=np.bool_)
-    if runs.sum() > pixels.size:
-        raise ValueError(f"{runs.sum()} pixels of mask for a slice of {pixels.size}")
-    told = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    pixels[: told.size] = told
-    return pixels.reshape(mask.rows, mask.columns)
+    return decode_runs(mask.runs, mask.rows, mask.columns)

@@ -13,7 +13,6 @@ from calibration.phantom.tubes import FULL, Tubes, draw
 
 #: Spacing of the planes on which tissue is mixed, mm; about a scanner's own resolution.
 WORK_STEP = 1.0
-Box = tuple[slice, slice]
 AIR_HU = -1000.0
 
 

@@ -38,5 +38,5 @@ def test_the_first_pixel_and_a_run_over_the_end_of_a_row() -> None:
 
 
 def test_too_many_pixels_are_an_error() -> None:
-    with pytest.raises(ValueError, match="7 pixels"):
+    with pytest.raises(ValueError, match="do not fit an image of 2 x 3 pixels"):
         mask_plane(SliceMask(rows=2, columns=3, runs=[1, 6]))
