@@ -21,6 +21,8 @@ from grpc_reflection.v1alpha import reflection
 from appliance.config import Config
 from appliance.inference.planes import PlaneStore
 from appliance.inference.queue import InferenceQueue
+from appliance.inference.shapes import lesion_models, slab_shapes
+from appliance.inference.slab_inference import SlabInference
 from appliance.inference.worker import InferenceWorker
 from appliance.inference.yielding import give_way
 from appliance.ingest import IngestLimits
@@ -30,8 +32,6 @@ from appliance.live.scans import LiveScans
 from appliance.live.services import Services
 from appliance.metrics import Metrics
 from appliance.scan.scan import ScanPolicy
-from appliance.scan.slabs import SlabShape
-from appliance.scan.stack import Section
 from appliance.serve.http import HttpSide
 from appliance.serve.model_service import ModelService
 from appliance.serve.scan_service import ScanService
@@ -39,7 +39,7 @@ from appliance.serve.triage_service import TriageService
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
 from breathhold.v1 import model_pb2_grpc, scan_pb2_grpc, triage_pb2_grpc, types_pb2
-from engines.models import ModelError, ModelSpec, load_repository
+from engines.models import ModelSpec, load_repository
 from engines.runtimes import choose
 from engines.segmenter import Segmenter
 from engines.warm_up import Engine
@@ -172,7 +172,7 @@ class Daemon:
             engine.hu_cache_bytes,
             engine.plane_cache_bytes,
         )
-        lesion = _lesion_models(segmenter)
+        lesion = lesion_models(segmenter.lesion_models)
         services = Services(
             spool=spool,
             results=results,
@@ -182,7 +182,7 @@ class Daemon:
             board=Board(),
             metrics=Metrics(),
             policy=ScanPolicy(
-                shapes={section: _shape(spec) for section, spec in lesion.items()},
+                shapes=slab_shapes(segmenter.lesion_models),
                 max_slices=limits.max_slices,
                 min_slices=limits.min_slices,
                 min_extent_mm=limits.min_extent_mm,
@@ -200,9 +200,8 @@ class Daemon:
                 services.metrics.slab_seconds.observe(seconds / slabs)
 
         worker = InferenceWorker(
-            segmenter,
+            SlabInference(segmenter, services.planes),
             services.queue,
-            services.planes,
             scans.deliver_from(asyncio.get_running_loop()),
             observe,
         )
@@ -287,26 +286,6 @@ class Daemon:
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         logger.error("a background task of the daemon failed", exc_info=error)
-
-
-def _lesion_models(segmenter: Segmenter) -> dict[Section, ModelSpec]:
-    """The lesion model that serves each section.
-
-    Raises
-    ------
-    ModelError
-        When a section is served by none.
-    """
-    models = {
-        Section(section): spec for spec in segmenter.lesion_models for section in spec.sections
-    }
-    if missing := [section.value for section in Section if section not in models]:
-        raise ModelError(f"no lesion model serves {', '.join(missing)} sections")
-    return models
-
-
-def _shape(spec: ModelSpec) -> SlabShape:
-    return SlabShape(spec.name, spec.planes, spec.neighbour_mm)
 
 
 def _engines_for(segmenter: Segmenter, lesion: ModelSpec) -> Mapping[str, Engine]:

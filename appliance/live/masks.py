@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from appliance.inference.worker import Result
+from appliance.inference.slab_inference import Result
 from breathhold.v1 import types_pb2 as pb
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.inference.planes import ForgottenSliceError
-from appliance.inference.worker import Outcome
+from appliance.inference.slab_inference import Outcome
 from appliance.live import wire
 from appliance.live.errors import (
     CallStatus,

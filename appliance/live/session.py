@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 
 from appliance.inference.queue import Job
-from appliance.inference.worker import Failure, Outcome, Result
+from appliance.inference.slab_inference import Failure, Outcome, Result
 from appliance.ingest import SliceRefusedError
 from appliance.live import wire
 from appliance.live.errors import (

@@ -1,0 +1,106 @@
+"""Inference of slabs, one batch at a time: what every worker, and a whole volume, runs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from appliance.inference.planes import ForgottenSliceError, Key, PlaneStore, frame_of
+from appliance.inference.queue import Job
+from appliance.quantify.tally import SliceTally, tally_slice
+from appliance.scan.geometry import from_standard
+from appliance.scan.masks import encode_runs
+from engines.preprocess import Mask
+from engines.segmenter import Segmenter, SegmentRequest, SliceMasks
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What inference found on one slice; runs are those of `breathhold.v1.SliceMask`."""
+
+    job: Job
+    tally: SliceTally
+    lesion_runs: tuple[int, ...]
+    lung_runs: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A job that could not be inferred."""
+
+    job: Job
+    error: Exception
+
+
+Outcome = Result | Failure
+
+
+class SlabInference:
+    """Runs the engines on batches of jobs, on the caller's thread.
+
+    Parameters
+    ----------
+    segmenter
+        Warm engines.
+    planes
+        The pixels of the slices.
+    """
+
+    def __init__(self, segmenter: Segmenter, planes: PlaneStore) -> None:
+        self._segmenter, self._planes = segmenter, planes
+
+    @property
+    def batch(self) -> int:
+        """The largest number of jobs worked on at once."""
+        return self._segmenter.batch
+
+    def outcomes(self, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        """What became of each job of a batch, except those of forgotten scans.
+
+        When a batch fails, each of its jobs is tried by itself, so that one
+        that cannot be inferred costs only itself.
+        """
+        try:
+            return self._infer(jobs)
+        except Exception as error:
+            if len(jobs) == 1:
+                if isinstance(error, ForgottenSliceError):
+                    return []
+                logger.exception("inference of a slab failed")
+                return [Failure(jobs[0], error)]
+            if not isinstance(error, ForgottenSliceError):
+                logger.warning("a batch of %d slabs failed, trying them one by one", len(jobs))
+            return [outcome for job in jobs for outcome in self.outcomes([job])]
+
+    def _infer(self, jobs: Sequence[Job]) -> list[Result]:
+        keys = {(job.scan_id, uid) for job in jobs for uid in job.slab.planes}
+        planes = self._planes.prepared(sorted(keys))
+        requests = [
+            SegmentRequest(
+                job.slab.model,
+                tuple(planes[job.scan_id, uid] for uid in job.slab.planes),
+                frame_of(job.geometry),
+            )
+            for job in jobs
+        ]
+        found = self._segmenter.segment(requests)
+        return [self._result(job, masks) for job, masks in zip(jobs, found, strict=True)]
+
+    def _result(self, job: Job, masks: SliceMasks) -> Result:
+        key: Key = (job.scan_id, job.slab.target)
+        lung, lesion = _as_sent(masks.lung, job), _as_sent(masks.lesion, job)
+        return Result(
+            job,
+            tally_slice(self._planes.hu(key), lung, lesion),
+            tuple(encode_runs(lesion)),
+            tuple(encode_runs(lung)),
+        )
+
+
+def _as_sent(mask: Mask, job: Job) -> Mask:
+    return np.ascontiguousarray(from_standard(mask, job.geometry)).astype(np.bool_, copy=False)
