@@ -7,12 +7,26 @@ Triton has no field for.
 
 from __future__ import annotations
 
-import hashlib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+
+from engines.artefacts import PRECISIONS, Artefact, ModelError, read_artefact
+
+__all__ = [
+    "PRECISIONS",
+    "ROLES",
+    "SECTIONS",
+    "SHIPPED",
+    "Artefact",
+    "ModelError",
+    "ModelSpec",
+    "WarmUp",
+    "load_repository",
+    "load_spec",
+]
 
 _T = TypeVar("_T", int, float)
 
@@ -21,28 +35,6 @@ SHIPPED = Path(__file__).resolve().parent / "repository"
 
 SECTIONS = ("thin", "medium", "thick")
 ROLES = ("lung", "lesion")
-PRECISIONS = ("fp32", "fp16", "int8")
-
-
-class ModelError(Exception):
-    """A model folder that cannot be served; the message names the file and the fault."""
-
-
-@dataclass(frozen=True, slots=True)
-class Artefact:
-    """One file of weights; served only when its SHA-256 is the recorded one."""
-
-    precision: str
-    path: Path
-    sha256: str
-
-    def verify(self) -> None:
-        """Raise ModelError when the file is missing or is not the recorded one."""
-        if not self.path.is_file():
-            raise ModelError(f"{self.path}: the file is missing")
-        found = hashlib.sha256(self.path.read_bytes()).hexdigest()
-        if found != self.sha256:
-            raise ModelError(f"{self.path}: SHA-256 is {found}, spec.toml records {self.sha256}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +103,20 @@ class ModelSpec:
         if not self.artefacts:
             raise ModelError(f"{self.name}: no artefact is listed")
 
-    def artefact(self, precision: str) -> Artefact:
-        """The file of one precision; ModelError when there is none."""
-        for artefact in self.artefacts:
-            if artefact.precision == precision:
-                return artefact
-        raise ModelError(f"{self.name}: no {precision} artefact")
+    def artefact(self, precision: str, dialects: Sequence[str] = ()) -> Artefact:
+        """The file of one precision; of several dialects, the first that is asked for.
+
+        Raises
+        ------
+        ModelError
+            When there is none.
+        """
+        for dialect in ("", *dialects):
+            for artefact in self.artefacts:
+                if (artefact.precision, artefact.dialect) == (precision, dialect):
+                    return artefact
+        wanted = f" for {' or '.join(dialects)}" if dialects and precision != "fp32" else ""
+        raise ModelError(f"{self.name}: no {precision} artefact{wanted}")
 
 
 def load_spec(folder: Path) -> ModelSpec:
@@ -152,19 +152,12 @@ def _spec(folder: Path, table: Mapping[str, object]) -> ModelSpec:
         input_name=str(inputs["name"]),
         output_name=str(outputs["name"]),
         threshold=float(str(outputs["threshold"])),
-        artefacts=tuple(_artefact(folder, _table(entry)) for entry in _list(table["artefact"])),
+        artefacts=tuple(read_artefact(folder, _table(entry)) for entry in _list(table["artefact"])),
         warm_up=None if warm_up is None else _warm_up(_table(warm_up)),
         accuracy={
             name: float(str(value)) for name, value in _table(table.get("accuracy", {})).items()
         },
     )
-
-
-def _artefact(folder: Path, table: Mapping[str, object]) -> Artefact:
-    precision = str(table["precision"])
-    if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {PRECISIONS}, not {precision!r}")
-    return Artefact(precision, folder / str(table["file"]), str(table["sha256"]))
 
 
 def _warm_up(table: Mapping[str, object]) -> WarmUp:

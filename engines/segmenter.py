@@ -6,15 +6,18 @@ window and size. The lesion network does not run where there is no lung.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from engines.models import Artefact, ModelError, ModelSpec
 from engines.preprocess import Device, Frame, Image, Mask, Plane, Preparer, Restorer
-from engines.runtimes import Runtime
+from engines.runtimes import Runtime, choose_artefact
 from engines.warm_up import Engine, check_warm_up
+
+#: A precision, or an artefact itself; None for the preferred one.
+Wanted = str | Artefact | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +48,8 @@ class Segmenter:
         What executes them.
     precision
         "fp32", "fp16", "int8", or None for the runtime's preferred one that
-        each model has.
+        each model has and that passed its gate; or one of these by model name.
+        An artefact in place of a precision is taken as it is, gated or not.
     batch
         The largest number of slices worked on at once.
     preprocess_device
@@ -64,14 +68,14 @@ class Segmenter:
         self,
         specs: Sequence[ModelSpec],
         runtime: Runtime,
-        precision: str | None = None,
+        precision: Wanted | Mapping[str, Wanted] = None,
         batch: int = 16,
         preprocess_device: Device = "cpu",
     ) -> None:
         self.batch = batch
         self._lung = _only_lung(specs)
         window, size = _shared_input(specs)
-        engines = [_load(spec, runtime, precision) for spec in specs]
+        engines = [_load(spec, runtime, _wanted(spec, precision)) for spec in specs]
         self.engines = {engine.spec.name: engine for engine in engines}
         self._preparer = Preparer(window, size, batch, preprocess_device)
         self._restorers = {
@@ -121,19 +125,13 @@ class Segmenter:
         return self._restorers[model].restore(list(probabilities), frames)
 
 
-def _load(spec: ModelSpec, runtime: Runtime, precision: str | None) -> Engine:
-    artefact = _choose(spec, runtime, precision)
+def _wanted(spec: ModelSpec, precision: Wanted | Mapping[str, Wanted]) -> Wanted:
+    return precision.get(spec.name) if isinstance(precision, Mapping) else precision
+
+
+def _load(spec: ModelSpec, runtime: Runtime, wanted: Wanted) -> Engine:
+    artefact = wanted if isinstance(wanted, Artefact) else choose_artefact(spec, runtime, wanted)
     return Engine(spec, artefact, runtime.name, runtime.device(), runtime.load(spec, artefact))
-
-
-def _choose(spec: ModelSpec, runtime: Runtime, precision: str | None) -> Artefact:
-    if precision is not None:
-        return spec.artefact(precision)
-    there = {artefact.precision: artefact for artefact in spec.artefacts}
-    for preferred in runtime.precisions:
-        if preferred in there:
-            return there[preferred]
-    raise ModelError(f"{spec.name}: {runtime.name} can execute none of {sorted(there)}")
 
 
 def _only_lung(specs: Sequence[ModelSpec]) -> ModelSpec:

@@ -34,10 +34,28 @@ class Executable(Protocol):
 
 
 class Runtime(Protocol):
-    """A back end. `precisions` lists what it can execute, the preferred one first."""
+    """A back end.
+
+    Parameters
+    ----------
+    name
+        As the configuration calls it.
+    precisions
+        What it can execute, the preferred one first.
+    dialects
+        The dialects of Q/DQ it executes exactly, the preferred one first.
+    by_name_only
+        Never chosen unless named.
+    """
 
     name: str
     precisions: tuple[str, ...]
+    dialects: tuple[str, ...]
+    by_name_only: bool
+
+    def version(self) -> str:
+        """Its name and version, as a record of a measurement gives them."""
+        ...
 
     def unavailable(self) -> str | None:
         """Why it cannot run here, with what to install, or None when it can."""

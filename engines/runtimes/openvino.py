@@ -7,6 +7,7 @@ neither on what else is in the batch nor on how threads share the work.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 from typing import Any
@@ -23,6 +24,11 @@ class OpenVinoRuntime:
 
     name = "openvino"
     precisions: tuple[str, ...] = ("int8", "fp32")
+    dialects: tuple[str, ...] = ("openvino",)
+    by_name_only = False
+
+    def version(self) -> str:
+        return f"openvino {importlib.metadata.version('openvino')}"
 
     def unavailable(self) -> str | None:
         if importlib.util.find_spec("openvino") is None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from engines.runtimes.base import Runtime, RuntimeUnavailableError
+from engines.runtimes.onnxruntime import OnnxRuntime
 from engines.runtimes.openvino import OpenVinoRuntime
 
 #: By name, the preferred one first.
-RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in (OpenVinoRuntime(),)}
+RUNTIMES: dict[str, Runtime] = {
+    runtime.name: runtime for runtime in (OpenVinoRuntime(), OnnxRuntime())
+}
 
 
 def choose(name: str | None = None) -> Runtime:
@@ -21,6 +24,8 @@ def choose(name: str | None = None) -> Runtime:
         return _named(name)
     reasons = []
     for runtime in RUNTIMES.values():
+        if runtime.by_name_only:
+            continue
         reason = runtime.unavailable()
         if reason is None:
             return runtime
