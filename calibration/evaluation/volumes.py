@@ -1,0 +1,141 @@
+"""NIfTI volumes turned to foot to head, front to back, patient right to left."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import numpy.typing as npt
+from nibabel.filebasedimages import ImageFileError
+from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation
+from nibabel.orientations import ornt_transform as transform_between
+from nibabel.spatialimages import HeaderDataError
+
+from appliance.scan.geometry import AXIAL_TOLERANCE_DEGREES
+from calibration.evaluation.errors import EvaluationError
+from engines.training.cases import UNLABELLED
+
+_SUFFIXES = (".nii.gz", ".nii")
+#: Larger pixels are those of a coronal or sagittal series.
+_LARGEST_PIXEL_MM = 3.0
+
+
+@dataclass(frozen=True, eq=False)
+class Volume:
+    """A NIfTI file on its way into a case.
+
+    Parameters
+    ----------
+    values
+        Shape (slices, rows, columns): foot to head, front to back, right to left.
+    affine
+        Of the turned array in the order (x, y, z), to NIfTI's RAS mm.
+    spacing_mm
+        Between slices, rows and columns.
+    """
+
+    values: npt.NDArray[np.floating]
+    affine: npt.NDArray[np.float64]
+    spacing_mm: tuple[float, float, float]
+
+
+def find_volume(folder: Path, stem: str) -> Path | None:
+    """``<stem>.nii.gz`` or ``<stem>.nii`` of a folder, None where there is neither."""
+    candidates = [folder / f"{stem}{suffix}" for suffix in _SUFFIXES]
+    return next((path for path in candidates if path.is_file()), None)
+
+
+def read_volume(path: Path) -> Volume:
+    """Read a NIfTI file and turn it by its affine.
+
+    Raises
+    ------
+    EvaluationError
+        When the file cannot be read, has not three dimensions, holds values that
+        are not finite, or its slices are not axial.
+    """
+    values, affine = _load(path)
+    if values.ndim != 3 or min(values.shape) < 1:
+        raise EvaluationError(f"{path}: a volume has three dimensions, not {values.shape}")
+    if not np.isfinite(affine).all() or not np.isfinite(values).all():
+        raise EvaluationError(f"{path}: some values are not finite numbers")
+    turning = transform_between(io_orientation(affine), axcodes2ornt("LPS"))
+    turned = affine @ inv_ornt_aff(turning, values.shape)
+    _check_axial(path, turned)
+    dx, dy, dz = (float(length) for length in np.linalg.norm(turned[:3, :3], axis=0))
+    standing = apply_orientation(values, turning).transpose(2, 1, 0)
+    return Volume(np.ascontiguousarray(standing), turned, (dz, dy, dx))
+
+
+def read_label(
+    folder: Path, stem: str, image: Volume, present: Collection[int]
+) -> npt.NDArray[np.uint8] | None:
+    """A label on the grid of its image: 0, 1 or 255; None where there is no file.
+
+    Parameters
+    ----------
+    folder, stem
+        Which file.
+    image
+        What was labelled.
+    present
+        The values that become 1.
+
+    Raises
+    ------
+    EvaluationError
+        When it cannot be read, lies on another grid, or holds other values than
+        0, `present` and 255.
+    """
+    path = find_volume(folder, stem)
+    if path is None:
+        return None
+    label = read_volume(path)
+    _check_grid(path, label, image)
+    other = np.setdiff1d(label.values, [0, *present, UNLABELLED])
+    if other.size:
+        values = ", ".join(f"{value:g}" for value in other[:5])
+        raise EvaluationError(
+            f"{path}: a label holds 0, {', '.join(map(str, present))} and {UNLABELLED}, "
+            f"this one also {values}"
+        )
+    unlabelled = label.values == UNLABELLED
+    return np.where(unlabelled, UNLABELLED, label.values > 0).astype(np.uint8)
+
+
+def _load(path: Path) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.float64]]:
+    try:
+        image = nibabel.load(path)
+        return np.asarray(image.get_fdata(dtype=np.float32)), np.asarray(image.affine, np.float64)
+    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+        raise EvaluationError(f"{path} cannot be read as NIfTI: {error}") from error
+
+
+def _check_axial(path: Path, affine: npt.NDArray[np.float64]) -> None:
+    steps = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    lean = math.degrees(math.acos(min(1.0, float(np.abs(np.diag(steps)).min()))))
+    if not lean <= AXIAL_TOLERANCE_DEGREES:
+        raise EvaluationError(f"{path}: the slices are not axial, they lean by {lean:.0f} degrees")
+    pixel = float(np.linalg.norm(affine[:3, :2], axis=0).max())
+    if pixel > _LARGEST_PIXEL_MM:
+        raise EvaluationError(
+            f"{path}: the slices are not axial, seen from the feet a pixel measures {pixel:g} mm"
+        )
+
+
+def _check_grid(path: Path, label: Volume, image: Volume) -> None:
+    if label.values.shape != image.values.shape:
+        raise EvaluationError(
+            f"{path}: its shape is {label.values.shape}, the image's is {image.values.shape} "
+            "(slices, rows, columns)"
+        )
+    far = [*np.subtract(image.values.shape[::-1], 1), 1]
+    corners = np.array([[0, 0, 0, 1], far]).T
+    apart = np.abs(label.affine @ corners - image.affine @ corners).max()
+    if apart > max(image.spacing_mm):
+        raise EvaluationError(f"{path}: it lies up to {apart:.1f} mm away from its image")
