@@ -16,6 +16,7 @@ from typing import TypeVar
 from engines.artefacts import PRECISIONS, Artefact, ModelError, read_artefact
 
 __all__ = [
+    "FORMS",
     "PRECISIONS",
     "ROLES",
     "SECTIONS",
@@ -35,6 +36,8 @@ SHIPPED = Path(__file__).resolve().parent / "repository"
 
 SECTIONS = ("thin", "medium", "thick")
 ROLES = ("lung", "lesion")
+#: What a model answers: the middle plane of those it sees, or each of them.
+FORMS = ("neighbours", "block")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +61,8 @@ class ModelSpec:
     sections
         The sections it serves: "thin", "medium", "thick".
     planes
-        Odd number of input planes; the middle one is the target slice.
+        Input planes. "neighbours": an odd number, the middle one is the target
+        slice. "block": each of them is answered.
     neighbour_mm
         Distance between planes in mm; 0 for a single plane.
     size
@@ -67,13 +71,17 @@ class ModelSpec:
         HU that map to 0 and to 1.
     input_name, output_name
         Tensors of the network: (N, planes, rows, columns) float32 in [0, 1],
-        and (N, 1, rows, columns) float32, a probability.
+        and (N, output planes, rows, columns) float32, a probability.
     threshold
         Probability from which a pixel is in the mask.
     artefacts
         Files, best precision last.
     accuracy
         Figures on patients the model was not trained on, from its card.
+    form
+        "neighbours" (2-D and 2.5-D) or "block" (3-D).
+    overlap
+        Planes that consecutive blocks share, at most half of them; 0 for neighbours.
     """
 
     name: str
@@ -90,18 +98,41 @@ class ModelSpec:
     artefacts: tuple[Artefact, ...]
     warm_up: WarmUp | None = None
     accuracy: Mapping[str, float] = field(default_factory=dict)
+    form: str = "neighbours"
+    overlap: int = 0
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise ModelError(f"{self.name}: role must be one of {ROLES}, not {self.role!r}")
         if not self.sections or set(self.sections) - set(SECTIONS):
             raise ModelError(f"{self.name}: sections must be some of {SECTIONS}")
-        if self.planes < 1 or self.planes % 2 == 0:
-            raise ModelError(f"{self.name}: planes must be odd, not {self.planes}")
+        if fault := self._form_fault():
+            raise ModelError(f"{self.name}: {fault}")
         if not self.window_hu[0] < self.window_hu[1]:
             raise ModelError(f"{self.name}: window {self.window_hu} is empty")
         if not self.artefacts:
             raise ModelError(f"{self.name}: no artefact is listed")
+
+    @property
+    def output_planes(self) -> int:
+        """Planes of one answer: all of a block, one of neighbours."""
+        return self.planes if self.form == "block" else 1
+
+    def _form_fault(self) -> str | None:
+        """What is wrong with form, planes, their distance and overlap."""
+        if self.form not in FORMS:
+            return f"form must be one of {FORMS}, not {self.form!r}"
+        if self.form == "neighbours":
+            if self.planes < 1 or self.planes % 2 == 0:
+                return f"planes must be odd, not {self.planes}"
+            return "only blocks overlap" if self.overlap else None
+        if self.planes < 2:
+            return f"a block has at least 2 planes, not {self.planes}"
+        if self.neighbour_mm <= 0:
+            return "the planes of a block need a distance between them"
+        if not 0 <= self.overlap <= self.planes // 2:
+            return f"overlap must be 0 to {self.planes // 2} planes, not {self.overlap}"
+        return None
 
     def artefact(self, precision: str, dialects: Sequence[str] = ()) -> Artefact:
         """The file of one precision; of several dialects, the first that is asked for.
@@ -147,6 +178,8 @@ def _spec(folder: Path, table: Mapping[str, object]) -> ModelSpec:
         sections=tuple(str(section) for section in _list(table["sections"])),
         planes=int(str(inputs["planes"])),
         neighbour_mm=float(str(inputs["neighbour_mm"])),
+        form=str(inputs.get("form", "neighbours")),
+        overlap=int(str(inputs.get("overlap", 0))),
         size=_pair(inputs["size"], int),
         window_hu=_pair(inputs["window_hu"], float),
         input_name=str(inputs["name"]),

@@ -53,8 +53,9 @@ def warm_up_input(spec: ModelSpec) -> Plane:
 def check_warm_up(engine: Engine) -> None:
     """Run the warm-up and check its answer.
 
-    The answer must be a probability, the same at every place of a batch, and,
-    where the model was sealed with another runtime's answer, close to that.
+    The answer must have the shape that the spec says and be a probability, the
+    same at every place of a batch, and, where the model was sealed with another
+    runtime's answer, close to that.
 
     Raises
     ------
@@ -64,6 +65,10 @@ def check_warm_up(engine: Engine) -> None:
     slab = warm_up_input(engine.spec)
     answers = engine.executable.run(np.repeat(slab, 3, axis=0))
     name = f"{engine.spec.name} ({engine.runtime})"
+    planes = engine.spec.output_planes
+    shape = (planes, *engine.spec.size) if planes > 1 else engine.spec.size
+    if answers.shape[1:] != shape:
+        raise ModelError(f"{name}: the answer's shape is {answers.shape[1:]}, not {shape}")
     if not np.isfinite(answers).all() or answers.min() < 0 or answers.max() > 1:
         raise ModelError(f"{name}: the warm-up answer is not a probability")
     if any(not np.array_equal(answers[0], other) for other in answers[1:]):

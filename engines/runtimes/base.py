@@ -27,8 +27,9 @@ class Executable(Protocol):
 
         Returns
         -------
-        Shape (n, rows, columns). Each result depends on its own slab alone, bit
-        for bit, whatever shares the call: every inference runs in one fixed shape.
+        Shape (n, rows, columns), or (n, planes, rows, columns) of a block model.
+        Each result depends on its own slab alone, bit for bit, whatever shares
+        the call: every inference runs in one fixed shape.
         """
         ...
 

@@ -6,7 +6,12 @@ from pathlib import Path
 import pytest
 
 from engines.models import ModelError, load_repository, load_spec
-from tests.tiny_models import write_tiny_repository
+from tests.tiny_models import (
+    BLOCK_OVERLAP,
+    BLOCK_PLANES,
+    write_block_repository,
+    write_tiny_repository,
+)
 
 
 @pytest.fixture
@@ -26,7 +31,33 @@ def test_a_repository_is_read(repository: Path) -> None:
     specs = {spec.name: spec for spec in load_repository(repository)}
     assert specs.keys() == {"lung", "lesion"}
     assert specs["lesion"].planes == 3
+    assert (specs["lesion"].form, specs["lesion"].output_planes) == ("neighbours", 1)
     specs["lesion"].artefact("fp32").verify()
+
+
+def test_a_block_model_is_read(tmp_path: Path) -> None:
+    spec = load_spec(write_block_repository(tmp_path) / "lesion_thin")
+    assert (spec.form, spec.overlap) == ("block", BLOCK_OVERLAP)
+    assert spec.planes == spec.output_planes == BLOCK_PLANES
+
+
+@pytest.mark.parametrize(
+    ("model", "pattern", "replacement", "message"),
+    [
+        ("lesion_thin", r'^form = "block"', 'form = "tower"', "form must be one of"),
+        ("lesion_thin", r"^overlap = 2", "overlap = 5", "overlap must be 0 to 4 planes"),
+        ("lesion_thin", r"^planes = 8", "planes = 1", "at least 2 planes"),
+        ("lesion_thin", r"^neighbour_mm = 3.0", "neighbour_mm = 0.0", "distance between them"),
+        ("lesion_thick", r"^planes = 3", "planes = 3\noverlap = 1", "only blocks overlap"),
+    ],
+)
+def test_an_impossible_form_is_named(
+    tmp_path: Path, model: str, pattern: str, replacement: str, message: str
+) -> None:
+    folder = write_block_repository(tmp_path) / model
+    change(folder, pattern, replacement)
+    with pytest.raises(ModelError, match=message):
+        load_spec(folder)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from engines.preprocess import Frame, Image
 from engines.runtimes import RuntimeUnavailableError, choose
 from engines.segmenter import Segmenter, SegmentRequest
 from engines.warm_up import warm_up_input
-from tests.tiny_models import SIZE, write_tiny_repository
+from tests.tiny_models import SIZE, write_block_repository, write_tiny_repository
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +92,13 @@ def test_a_wrong_warm_up_answer_stops_the_start(repository: Path, tmp_path: Path
     folder = rewritten(repository, tmp_path, "lung", r"^\[\[artefact\]\]", sealed)
     with pytest.raises(ModelError, match="warm-up answer is"):
         Segmenter(load_repository(folder), choose("openvino"))
+
+
+def test_an_answer_of_another_shape_stops_the_start(tmp_path: Path) -> None:
+    path = write_block_repository(tmp_path) / "lesion_thick" / "spec.toml"
+    path.write_text(path.read_text().replace("[output]", 'form = "block"\n[output]'))
+    with pytest.raises(ModelError, match=r"shape is \(64, 64\), not \(3, 64, 64\)"):
+        Segmenter(load_repository(tmp_path), choose("openvino"))
 
 
 def test_models_must_share_their_window(repository: Path, tmp_path: Path) -> None:

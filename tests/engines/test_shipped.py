@@ -47,7 +47,7 @@ def test_triton_is_told_the_same(spec: ModelSpec) -> None:
         [int(number) for number in re.findall(r"\d+", found)]
         for found in re.findall(r"dims:\s*\[([^\]]*)\]", text)
     ]
-    assert dims == [[spec.planes, *spec.size], [1, *spec.size]]
+    assert dims == [[spec.planes, *spec.size], [spec.output_planes, *spec.size]]
     for name in (spec.input_name, spec.output_name):
         assert f'name: "{name}"' in text
 
@@ -68,5 +68,5 @@ def test_an_empty_frame_holds_nothing(spec: ModelSpec, level: float) -> None:
     network = onnxruntime.InferenceSession(str(spec.artefact("fp32").path))
     planes = np.full((1, spec.planes, *spec.size), level, np.float32)
     (probability,) = network.run(None, {spec.input_name: planes})
-    assert probability.shape == (1, 1, *spec.size)
+    assert probability.shape == (1, spec.output_planes, *spec.size)
     assert (probability >= spec.threshold).mean() < 0.001
