@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from appliance.cli.config import app as config_app
 from appliance.cli.demo import demo
 from appliance.cli.doctor import doctor
+from appliance.cli.evaluate import evaluate
 from appliance.cli.phantom import phantom
 from appliance.cli.report import report
 from appliance.cli.send import send
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (serve, demo, send, watch, report, phantom, doctor):
+for verb in (serve, demo, send, watch, report, phantom, evaluate, doctor):
     app.command()(verb)
 app.add_typer(config_app, name="config")
 

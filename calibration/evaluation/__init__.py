@@ -8,11 +8,12 @@
 
 from calibration.evaluation.agreement import Agreement, agreement
 from calibration.evaluation.cases import LabelledCase, find_cases, read_case
+from calibration.evaluation.document import document
 from calibration.evaluation.engines import load_engines
 from calibration.evaluation.errors import EvaluationError
 from calibration.evaluation.figures import CaseFigures, RegionFigures
 from calibration.evaluation.run import FoundMasks, compare, evaluate_case, segment_case
-from calibration.evaluation.summary import overall
+from calibration.evaluation.summary import overall, sections
 
 __all__ = [
     "Agreement",
@@ -23,10 +24,12 @@ __all__ = [
     "RegionFigures",
     "agreement",
     "compare",
+    "document",
     "evaluate_case",
     "find_cases",
     "load_engines",
     "overall",
     "read_case",
+    "sections",
     "segment_case",
 ]

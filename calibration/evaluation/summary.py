@@ -40,8 +40,13 @@ def overall(figures: Sequence[CaseFigures]) -> dict[str, object]:
     return _means(figures) | {
         "po": po.record(),
         "pho": pho.record(),
-        "sections": {name: _means(part) for name, part in _parts(figures).items()},
+        "sections": sections(figures),
     }
+
+
+def sections(figures: Sequence[CaseFigures]) -> dict[str, dict[str, object]]:
+    """The means, the worst and the errors by section; see :func:`overall`."""
+    return {name: _means(part) for name, part in _parts(figures).items()}
 
 
 def _parts(figures: Sequence[CaseFigures]) -> dict[str, list[CaseFigures]]:

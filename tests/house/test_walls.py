@@ -100,4 +100,11 @@ def test_only_the_daemon_wires_and_nothing_imports_the_roof() -> None:
 def test_torch_is_for_training_only() -> None:
     training = ("engines.networks", "engines.training")
     for room in ROOMS[:3]:
-        assert not broken(room, ("torch", "onnx", "matplotlib"), but=training)
+        assert not broken(room, ("torch",), but=training)
+        assert not broken(room, ("onnx",), but=(*training, "calibration.quantisation"))
+
+
+def test_only_evaluation_and_training_draw_plots() -> None:
+    drawing = ("calibration.evaluation", "engines.training")
+    for room in ROOMS[:3]:
+        assert not broken(room, ("matplotlib",), but=drawing)

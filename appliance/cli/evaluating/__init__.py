@@ -1,0 +1,1 @@
+"""Evaluation on labelled scans, shown as it goes."""

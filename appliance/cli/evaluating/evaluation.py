@@ -1,0 +1,104 @@
+"""Runs the cases one after the other, with a bar on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from appliance.cli.errors import CliError
+from appliance.inference.volume import VolumeError
+from appliance.scan.scan import ScanPolicy
+from calibration.evaluation import (
+    CaseFigures,
+    EvaluationError,
+    compare,
+    document,
+    find_cases,
+    load_engines,
+    read_case,
+    segment_case,
+)
+from calibration.evaluation.worst import WrongSlice, worst_of, worst_slices
+from engines.models import SHIPPED
+from engines.segmenter import Segmenter
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What to evaluate on what; see :func:`calibration.evaluation.load_engines`."""
+
+    data: Path
+    names: tuple[str, ...] = ()
+    repository: Path | None = None
+    model: str | None = None
+    precision: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What came out: figures, the same as a JSON document, and the report page if one was asked."""
+
+    figures: list[CaseFigures]
+    document: dict[str, object]
+    page: Path | None
+
+
+def run_evaluation(choice: Choice, report: Path | None = None) -> Evaluation:
+    """Evaluate, and write the report into the folder `report` if one is given.
+
+    Raises
+    ------
+    CliError
+        When there is no such case or model, a case cannot be read, or a slice
+        cannot be inferred.
+    ModelError, RuntimeUnavailableError
+        When the models cannot be served.
+    """
+    try:
+        folders = find_cases(choice.data, choice.names)
+        segmenter, policy = load_engines(
+            choice.repository or SHIPPED, choice.model, choice.precision
+        )
+        figures, worst = _evaluate(folders, segmenter, policy)
+    except (EvaluationError, VolumeError) as error:
+        raise CliError(str(error)) from error
+    return Evaluation(
+        figures,
+        document(figures, segmenter),
+        _write(report, figures, worst, segmenter) if report else None,
+    )
+
+
+def _evaluate(
+    folders: Sequence[Path], segmenter: Segmenter, policy: ScanPolicy
+) -> tuple[list[CaseFigures], list[WrongSlice]]:
+    figures: list[CaseFigures] = []
+    worst: list[WrongSlice] = []
+    for folder in _shown(folders):
+        case = read_case(folder)
+        found = segment_case(case, segmenter, policy)
+        figures.append(compare(case, found))
+        worst = worst_of([*worst, *worst_slices(case, found)])
+    return figures, worst
+
+
+def _shown(folders: Sequence[Path]) -> Iterator[Path]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task("", total=len(folders))
+        for folder in folders:
+            progress.update(task, description=folder.resolve().name)
+            yield folder
+            progress.advance(task)
+
+
+def _write(
+    folder: Path, figures: list[CaseFigures], worst: list[WrongSlice], segmenter: Segmenter
+) -> Path:
+    from calibration.evaluation.report import write_report
+
+    return write_report(folder, figures, worst, segmenter).page

@@ -1,0 +1,49 @@
+"""An evaluation as one JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from calibration.evaluation.figures import CaseFigures
+from calibration.evaluation.summary import overall
+from engines.segmenter import Segmenter
+from engines.warm_up import Engine
+
+_PACKAGES = ("breathhold", "openvino", "nvidia-dali-cuda130", "numpy", "scipy", "simpleitk")
+
+
+def document(figures: Sequence[CaseFigures], segmenter: Segmenter) -> dict[str, object]:
+    """The evaluation by name.
+
+    Returns
+    -------
+    ``cases``: one object a case (:meth:`CaseFigures.record`). ``overall``: see
+    :func:`overall`. ``models``: by name their version, role, sections, precision,
+    SHA-256, runtime and device. ``precision``: the lesion models' one, or all of
+    them. ``versions``: of the packages that made the figures.
+    """
+    lesion = {
+        engine.artefact.precision
+        for engine in segmenter.engines.values()
+        if engine.spec.role == "lesion"
+    }
+    return {
+        "cases": [one.record() for one in figures],
+        "overall": overall(figures),
+        "models": {name: _model(engine) for name, engine in sorted(segmenter.engines.items())},
+        "precision": ", ".join(sorted(lesion)),
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+
+
+def _model(engine: Engine) -> dict[str, object]:
+    return {
+        "version": engine.spec.version,
+        "role": engine.spec.role,
+        "sections": list(engine.spec.sections),
+        "precision": engine.artefact.precision,
+        "sha256": engine.artefact.sha256,
+        "runtime": engine.runtime,
+        "device": engine.device,
+    }
