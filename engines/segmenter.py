@@ -6,10 +6,11 @@ window and size. The lesion network does not run where there is no lung.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from engines.models import Artefact, ModelError, ModelSpec
 from engines.preprocess import Device, Frame, Image, Mask, Plane, Preparer, Restorer
@@ -22,11 +23,25 @@ Wanted = str | Artefact | None
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SegmentRequest:
-    """One slab: the lesion model's name, its planes (foot to head), and the target's grid."""
+    """One slab.
+
+    Parameters
+    ----------
+    model
+        Name of the lesion model.
+    planes
+        Foot to head, the target in their middle.
+    frame
+        The target's grid.
+    blended
+        Makes the lesion probability of the target from a block model's answers,
+        asked only where there is lung; None for models that see `planes`.
+    """
 
     model: str
     planes: tuple[Plane, ...]
     frame: Frame
+    blended: Callable[[], Plane] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -100,7 +115,8 @@ class Segmenter:
         """Masks of some slabs; each depends on its own slab alone."""
         frames = [request.frame for request in requests]
         centres = [request.planes[len(request.planes) // 2] for request in requests]
-        lungs = self._masks(self._lung.name, [(centre,) for centre in centres], frames)
+        probabilities = self._probabilities(self._lung.name, [(centre,) for centre in centres])
+        lungs = self._restorers[self._lung.name].restore(probabilities, frames)
         lesions = [np.zeros_like(lung) for lung in lungs]
         for name in sorted({request.model for request in requests}):
             chosen = [
@@ -108,21 +124,33 @@ class Segmenter:
                 for index, request in enumerate(requests)
                 if request.model == name and lungs[index].any()
             ]
-            found = self._masks(
-                name, [requests[index].planes for index in chosen], [frames[i] for i in chosen]
-            )
+            probabilities = self._lesion_probabilities(name, [requests[i] for i in chosen])
+            found = self._restorers[name].restore(probabilities, [frames[i] for i in chosen])
             for index, mask in zip(chosen, found, strict=True):
                 lesions[index] = mask & lungs[index]
         return [SliceMasks(*masks) for masks in zip(lungs, lesions, strict=True)]
 
-    def _masks(
-        self, model: str, slabs: Sequence[tuple[Plane, ...]], frames: Sequence[Frame]
-    ) -> list[Mask]:
+    def answer_block(self, model: str, planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Lesion probabilities of every plane of a block, both of shape (planes, rows, columns)."""
+        answer: npt.NDArray[np.float32] = self.engines[model].executable.run(planes[None])[0]
+        return answer
+
+    def _lesion_probabilities(self, model: str, requests: Sequence[SegmentRequest]) -> list[Plane]:
+        if self.engines[model].spec.form == "neighbours":
+            return self._probabilities(model, [request.planes for request in requests])
+        return [_blended(request) for request in requests]
+
+    def _probabilities(self, model: str, slabs: Sequence[tuple[Plane, ...]]) -> list[Plane]:
         if not slabs:
             return []
         stacked = np.stack([np.stack(planes) for planes in slabs])
-        probabilities = self.engines[model].executable.run(stacked)
-        return self._restorers[model].restore(list(probabilities), frames)
+        return list(self.engines[model].executable.run(stacked))
+
+
+def _blended(request: SegmentRequest) -> Plane:
+    if request.blended is None:
+        raise ValueError(f"{request.model} answers blocks, it was asked about neighbours")
+    return request.blended()
 
 
 def _wanted(spec: ModelSpec, precision: Wanted | Mapping[str, Wanted]) -> Wanted:

@@ -1,19 +1,20 @@
 """The pixels that inference needs, within a fixed budget of memory.
 
-Pixels that no longer fit are dropped and read again from the spool when they
-are needed, so memory does not grow with the number or length of scans.
+What no longer fits is dropped and, when it is needed, read again from the spool
+or made again, so memory does not grow with the number or length of scans.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.scan.geometry import SliceGeometry, to_standard
+from appliance.scan.slabs import Block
 from appliance.scan.slice import Slice
 from engines.preprocess import Frame, Image, Plane
 
@@ -27,25 +28,25 @@ class ForgottenSliceError(LookupError):
 
 
 class PixelCache:
-    """Arrays by key, least recently used dropped first. Safe to use from any thread."""
+    """Arrays by scan id and name, least recently used dropped first. Safe from any thread."""
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
         self._lock = threading.Lock()
-        self._arrays: OrderedDict[Key, npt.NDArray[np.generic]] = OrderedDict()
+        self._arrays: OrderedDict[tuple[str, Hashable], npt.NDArray[np.generic]] = OrderedDict()
         self._bytes = 0
 
     @property
     def bytes_used(self) -> int:
         return self._bytes
 
-    def get(self, key: Key) -> npt.NDArray[np.generic] | None:
+    def get(self, key: tuple[str, Hashable]) -> npt.NDArray[np.generic] | None:
         with self._lock:
             if key in self._arrays:
                 self._arrays.move_to_end(key)
             return self._arrays.get(key)
 
-    def put(self, key: Key, array: npt.NDArray[np.generic]) -> None:
+    def put(self, key: tuple[str, Hashable], array: npt.NDArray[np.generic]) -> None:
         with self._lock:
             self._drop(key)
             self._arrays[key] = array
@@ -58,14 +59,14 @@ class PixelCache:
             for key in [key for key in self._arrays if key[0] == scan_id]:
                 self._drop(key)
 
-    def _drop(self, key: Key) -> None:
+    def _drop(self, key: tuple[str, Hashable]) -> None:
         array = self._arrays.pop(key, None)
         if array is not None:
             self._bytes -= array.nbytes
 
 
 class PlaneStore:
-    """HU and prepared planes of the slices in progress.
+    """HU and prepared planes of the slices in progress, and answers about their blocks.
 
     Parameters
     ----------
@@ -74,7 +75,7 @@ class PlaneStore:
     reload
         Reads a slice again from the spool, given scan id and SOP Instance UID;
         raises ForgottenSliceError when the scan was let go.
-    hu_bytes, prepared_bytes
+    hu_bytes, prepared_bytes, answer_bytes
         Memory for each kind.
     """
 
@@ -84,15 +85,18 @@ class PlaneStore:
         reload: Callable[[str, str], Slice],
         hu_bytes: int = 384 * _MIB,
         prepared_bytes: int = 256 * _MIB,
+        answer_bytes: int = 64 * _MIB,
     ) -> None:
         self._prepare, self._reload = prepare, reload
         self._hu = PixelCache(hu_bytes)
         self._prepared = PixelCache(prepared_bytes)
+        self._answers = PixelCache(answer_bytes)
         self._geometries: dict[Key, SliceGeometry] = {}
 
     @property
     def bytes_used(self) -> int:
-        return self._hu.bytes_used + self._prepared.bytes_used
+        caches = (self._hu, self._prepared, self._answers)
+        return sum(cache.bytes_used for cache in caches)
 
     def add(self, scan_id: str, arrived: Slice) -> None:
         """Hold the pixels of a newly accepted slice."""
@@ -135,9 +139,44 @@ class PlaneStore:
             if plane is not None
         }
 
+    def answer(
+        self,
+        scan_id: str,
+        model: str,
+        block: Block,
+        infer: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
+    ) -> npt.NDArray[np.float32]:
+        """What a model answers about a block; inferred when memory does not hold it.
+
+        Parameters
+        ----------
+        infer
+            Given the block's planes, shape (planes, rows, columns), answers each.
+
+        Raises
+        ------
+        ForgottenSliceError
+            When the scan was forgotten meanwhile.
+        """
+        key = (scan_id, (model, block))
+        found = self._answers.get(key)
+        if found is None:
+            found = infer(self._block_planes(scan_id, block))
+            self._check((scan_id, block.planes[0][0]))
+            self._answers.put(key, found)
+        return found.astype(np.float32, copy=False)
+
+    def _block_planes(self, scan_id: str, block: Block) -> npt.NDArray[np.float32]:
+        """Each plane the mean of its slices, summed foot to head."""
+        prepared = self.prepared(
+            sorted({(scan_id, uid) for plane in block.planes for uid in plane})
+        )
+        means = [np.mean([prepared[scan_id, uid] for uid in plane], 0) for plane in block.planes]
+        return np.stack(means)
+
     def forget(self, scan_id: str) -> None:
-        self._hu.forget(scan_id)
-        self._prepared.forget(scan_id)
+        for cache in (self._hu, self._prepared, self._answers):
+            cache.forget(scan_id)
         for key in [key for key in list(self._geometries) if key[0] == scan_id]:
             self._geometries.pop(key, None)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from appliance.scan.slabs import SlabShape
+from appliance.scan.slabs import Form, SlabShape
 from appliance.scan.stack import Section
 from engines.models import ModelError, ModelSpec
 
@@ -41,4 +41,4 @@ def slab_shapes(specs: Iterable[ModelSpec]) -> Mapping[Section, SlabShape]:
 
 
 def _shape(spec: ModelSpec) -> SlabShape:
-    return SlabShape(spec.name, spec.planes, spec.neighbour_mm)
+    return SlabShape(spec.name, spec.planes, spec.neighbour_mm, Form(spec.form), spec.overlap)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from appliance.inference.queue import Job
 from appliance.quantify.tally import SliceTally, tally_slice
 from appliance.scan.geometry import from_standard
 from appliance.scan.masks import encode_runs
-from engines.preprocess import Mask
+from engines.preprocess import Mask, Plane
 from engines.segmenter import Segmenter, SegmentRequest, SliceMasks
 
 logger = logging.getLogger(__name__)
@@ -85,11 +86,21 @@ class SlabInference:
                 job.slab.model,
                 tuple(planes[job.scan_id, uid] for uid in job.slab.planes),
                 frame_of(job.geometry),
+                partial(self._blended, job) if job.slab.shares else None,
             )
             for job in jobs
         ]
         found = self._segmenter.segment(requests)
         return [self._result(job, masks) for job, masks in zip(jobs, found, strict=True)]
+
+    def _blended(self, job: Job) -> Plane:
+        """The probability of a target from its blocks, summed in the order of their shares."""
+        model, total = job.slab.model, np.float32(0)
+        infer = partial(self._segmenter.answer_block, model)
+        for share in job.slab.shares:
+            answer = self._planes.answer(job.scan_id, model, share.block, infer)
+            total = total + np.float32(share.weight) * answer[share.plane]
+        return np.asarray(total)
 
     def _result(self, job: Job, masks: SliceMasks) -> Result:
         key: Key = (job.scan_id, job.slab.target)

@@ -13,12 +13,13 @@ of accepted slices alone:
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from appliance.quantify.scores import NoScore, Scores, Volumes, score, volumes
 from appliance.quantify.tally import SliceTally
 from appliance.scan.admission import refusal_of
+from appliance.scan.cutting import final_slabs, settled_slabs
 from appliance.scan.events import (
     Accepted,
     Completed,
@@ -31,7 +32,7 @@ from appliance.scan.events import (
     Refused,
     SlabReady,
 )
-from appliance.scan.slabs import Slab, SlabShape, cut, is_settled
+from appliance.scan.slabs import Slab, SlabShape
 from appliance.scan.slice import SliceHeader
 from appliance.scan.stack import Section, Stack, section_of
 from appliance.scan.verdicts import Refusal, RefusalReason
@@ -112,6 +113,7 @@ class Scan:
         self._places: dict[str, _Place] = {}
         self._headers: dict[str, SliceHeader] = {}
         self._smallest_step: float | None = None
+        self._growing = 0
         self._waiting: set[str] = set()
 
     # -- what is known
@@ -226,22 +228,20 @@ class Scan:
     def _insert(self, header: SliceHeader) -> int:
         self._headers[header.sop_instance_uid] = header
         self._places[header.sop_instance_uid] = _Place(header)
-        return self._stack.insert(header.geometry.along_mm, header.sop_instance_uid)
+        index = self._stack.insert(header.geometry.along_mm, header.sop_instance_uid)
+        if index == len(self._stack) - 1:
+            self._growing = +1
+        elif index == 0:
+            self._growing = -1
+        return index
 
     def _settled_around(self, index: int) -> list[Event]:
-        """Ask for the slabs that a new slice settled; all of them when it changed the spacing."""
+        """Ask for the slabs that a new slice settled."""
         spacing = self._tighten_spacing(index)
         if spacing is None:
             return []
         shape = self.policy.shapes[section_of(spacing)]
-        here = self._stack.positions[index]
-        reach = shape.step_mm(spacing) * (shape.planes // 2) + spacing
-        asked = [
-            self._ask(cut(self._stack, near, shape, spacing))
-            for near in self._stack.within(here - reach, here + reach)
-            if is_settled(self._stack, near, shape, spacing)
-        ]
-        return [event for event in asked if event]
+        return self._ask_all(settled_slabs(self._stack, index, shape, spacing, self._growing))
 
     def _tighten_spacing(self, index: int) -> float | None:
         """The smallest step so far, with the steps to the neighbours of a new slice."""
@@ -263,13 +263,13 @@ class Scan:
         self._waiting.add(slab.target)
         return SlabReady(slab)
 
+    def _ask_all(self, slabs: Iterable[Slab]) -> list[Event]:
+        asked = [self._ask(slab) for slab in slabs]
+        return [event for event in asked if event]
+
     def _final_slabs(self) -> list[Event]:
         spacing = self._stack.spacing_mm or 0.0
-        shape = self.policy.shapes[self.section]
-        asked = [
-            self._ask(cut(self._stack, index, shape, spacing)) for index in range(len(self._stack))
-        ]
-        return [event for event in asked if event]
+        return self._ask_all(final_slabs(self._stack, self.policy.shapes[self.section], spacing))
 
     def _finished(self) -> list[Event]:
         if self.phase is not ScanPhase.COMPLETING or self._waiting:
