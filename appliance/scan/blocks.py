@@ -63,7 +63,7 @@ class Blocks:
         settled = {number: self._is_settled(number, step_mm, growing) for number in numbers}
         if not any(settled.values()):
             return []
-        targets = sorted({near for number in numbers for near in self._inside(number)})
+        targets = sorted({near for number in numbers for near in self._needing(number)})
         found = []
         for target in targets:
             needed = {number for _, number, _ in self._weights(target)}
@@ -91,6 +91,11 @@ class Blocks:
         """Indices of the slices that a block holds."""
         first = number * self._shape.stride
         return self._slices_of(first, first + self._shape.planes - 1)
+
+    def _needing(self, number: int) -> range:
+        """Indices of the slices that a block may have a share in."""
+        first = number * self._shape.stride
+        return self._slices_of(first - 1, first + self._shape.planes)
 
     def _holding(self, plane: int) -> list[int]:
         """The blocks that hold a plane, the lower first, whether they exist or not."""

@@ -9,7 +9,7 @@ from appliance.quantify.tally import SliceTally
 from appliance.scan.events import Event, SlabReady
 from appliance.scan.geometry import SliceGeometry
 from appliance.scan.scan import Scan, ScanPolicy
-from appliance.scan.slabs import Slab, SlabShape
+from appliance.scan.slabs import Form, Slab, SlabShape
 from appliance.scan.slice import SliceHeader
 from appliance.scan.stack import Section
 
@@ -39,6 +39,13 @@ def policy(planes: int = 3, **limits: object) -> ScanPolicy:
         section: SlabShape(f"lesion_{section.value}", planes, 3.0 if planes > 1 else 0.0)
         for section in Section
     }
+    return ScanPolicy(shapes, **limits)  # type: ignore[arg-type]
+
+
+def mixed_policy(**limits: object) -> ScanPolicy:
+    """Blocks for thin sections, neighbours for the others."""
+    blocks = SlabShape("lesion_thin", 8, 3.0, Form.BLOCK, 2)
+    shapes = {**policy().shapes, Section.THIN: blocks}
     return ScanPolicy(shapes, **limits)  # type: ignore[arg-type]
 
 
