@@ -23,29 +23,33 @@ class UNet25d(nn.Module):  # type: ignore[misc]
         Input planes: the target and its neighbours, foot to head.
     width
         Channels of the first stage; the others have 2, 4 and 8 times as many.
+    outputs
+        Maps to predict.
     """
 
-    def __init__(self, planes: int = 3, width: int = 32) -> None:
+    def __init__(self, planes: int = 3, width: int = 32, outputs: int = 1) -> None:
         super().__init__()
         w = width
         widths = [w, 2 * w, 4 * w, 8 * w]
-        self.fine = ConvNorm(planes, w // 2)
+        self.fine = ConvNorm(planes, w)
         self.stem = ConvNorm(planes, w, 7, 2)
         self.stages = nn.ModuleList()
         before = w
-        for index, (outputs, count) in enumerate(zip(widths, _STAGES, strict=True)):
-            self.stages.append(_stage(before, outputs, count, stride=2 if index else 1))
-            before = outputs
+        for index, (channels, count) in enumerate(zip(widths, _STAGES, strict=True)):
+            self.stages.append(_stage(before, channels, count, stride=2 if index else 1))
+            before = channels
         self.pool = nn.MaxPool2d(3, 2, 1)
         self.up = nn.ModuleList()
-        for skip, outputs in [(4 * w, 4 * w), (2 * w, 2 * w), (w, w), (w, w), (w // 2, w // 2)]:
-            convolutions = 1 if skip <= w else 2
-            self.up.append(UpJoin(before, skip, outputs, convolutions))
-            before = outputs
-        self.head = nn.Conv2d(before, 1, 1)
+        for skip in (4 * w, 2 * w, w, w, w):
+            self.up.append(UpJoin(before, skip, skip, convolutions=1 if skip <= w else 2))
+            before = skip
+        self.head = nn.Conv2d(before, outputs, 1)
 
     def forward(self, image: Tensor) -> Tensor:
-        """Logits, shape (n, 1, rows, columns), of (n, planes, rows, columns); multiples of 32."""
+        """Logits of a slice: (n, planes, rows, columns) to (n, outputs, rows, columns).
+
+        Rows and columns are multiples of 32.
+        """
         skips = [self.fine(image), self.stem(image)]
         deep = self.pool(skips[-1])
         for stage in self.stages:

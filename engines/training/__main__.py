@@ -8,8 +8,9 @@ from pathlib import Path
 
 import torch
 
-from engines.training.cases import load_cases, split
+from engines.training.cases import deal, load_cases, split
 from engines.training.loop import Trainer
+from engines.training.models import PLANS
 from engines.training.state import Recipe
 
 
@@ -17,14 +18,19 @@ def main(arguments: list[str] | None = None) -> None:
     """Train as the command line says."""
     given = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    cases = load_cases(given.data)
     held_out = sorted(name for name in given.hold_out.split(",") if name)
-    train, _ = split(load_cases(given.data), held_out)
+    if given.fold:
+        number, folds = given.fold
+        held_out = deal(cases, folds)[number - 1]
+    train, _ = split(cases, held_out)
     recipe = Recipe(
-        role=given.model,
+        model=given.model,
         held_out=held_out,
         minutes=given.minutes,
         steps=given.steps,
         seed=given.seed,
+        network=given.network,
         width=given.width,
         rate=given.rate,
         start_from=str(given.start_from) if given.start_from else None,
@@ -32,13 +38,25 @@ def main(arguments: list[str] | None = None) -> None:
     Trainer(train, recipe, given.out, given.device).train()
 
 
+def _fold(text: str) -> tuple[int, int]:
+    number, _, folds = text.partition("/")
+    if not (number.isdigit() and folds.isdigit() and 1 <= int(number) <= int(folds)):
+        raise argparse.ArgumentTypeError(f"a fold is written like 1/4, not {text!r}")
+    return int(number), int(folds)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m engines.training", description=__doc__)
-    parser.add_argument("--model", choices=["lung", "lesion"], required=True)
+    parser.add_argument("--model", choices=list(PLANS), required=True)
+    parser.add_argument("--network", choices=["vbnet", "denseunet"], help="of lesion_thin")
     parser.add_argument(
         "--data", type=Path, action="append", required=True, help="folder of cases; repeatable"
     )
-    parser.add_argument("--hold-out", default="", help="patients or cases, comma-separated")
+    left_out = parser.add_mutually_exclusive_group()
+    left_out.add_argument("--hold-out", default="", help="patients or cases, comma-separated")
+    left_out.add_argument(
+        "--fold", type=_fold, metavar="K/N", help="hold out the K-th of N parts of the patients"
+    )
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--steps", type=int, help="train this many steps instead of minutes")
     parser.add_argument("--seed", type=int, default=1)

@@ -18,7 +18,7 @@ _AIR = (-1000.0 - WINDOW_HU[0]) * _HU
 
 @dataclass(frozen=True)
 class Batch:
-    """Tensors of shape (n, planes or 1, rows, columns), float32; `known` is 0 or 1."""
+    """Tensors of shape (n, planes or maps, rows, columns), float32; `known` is 0 or 1."""
 
     planes: Tensor
     label: Tensor
@@ -39,8 +39,8 @@ def collate(samples: list[Sample], rng: np.random.Generator, crop: int | None) -
         Networks must see both, or they paint air outside the body as lung.
     """
     planes = torch.from_numpy(np.stack([s.planes for s in samples]))
-    label = torch.from_numpy(np.stack([s.label for s in samples])[:, None])
-    known = torch.from_numpy(np.stack([s.known for s in samples])[:, None]).float()
+    label = torch.from_numpy(np.stack([s.label for s in samples]))
+    known = torch.from_numpy(np.stack([s.known for s in samples])).float()
     grid = _grid(len(samples), rng, crop)
     inside = (grid.abs() <= 1).all(dim=3)[:, None]
     planes = _sampled(planes, grid, "bilinear", "border")

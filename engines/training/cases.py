@@ -36,6 +36,8 @@ class Case:
         uint8, shape of `hu`: 0, 1 or :data:`UNLABELLED`.
     spacing
         Distance between slices, mm.
+    lesion_b
+        A second annotation of the same scan, like `lesion`; None where there is none.
     synthetic
         A phantom: only a small share of what is trained on.
     """
@@ -47,6 +49,7 @@ class Case:
     lung: npt.NDArray[np.uint8]
     spacing: float
     synthetic: bool
+    lesion_b: npt.NDArray[np.uint8] | None = None
 
 
 def load_cases(folders: Iterable[Path]) -> list[Case]:
@@ -70,7 +73,7 @@ def load_cases(folders: Iterable[Path]) -> list[Case]:
 def load_case(folder: Path, patient: str | None = None) -> Case:
     """One case; its patient is the folder's name unless told."""
     image = nibabel.load(folder / "image.nii.gz")
-    name = folder.name
+    name, second = folder.name, folder / "lesion_b.nii.gz"
     return Case(
         name=name,
         patient=patient or _SAME_PATIENT.get(name, name),
@@ -79,6 +82,7 @@ def load_case(folder: Path, patient: str | None = None) -> Case:
         lung=_binary(_read(folder / "lung.nii.gz")),
         spacing=float(image.header.get_zooms()[2]),
         synthetic=name.startswith("phantom"),
+        lesion_b=_binary(_read(second)) if second.is_file() else None,
     )
 
 
@@ -106,6 +110,20 @@ def split(cases: list[Case], held_out: Iterable[str]) -> tuple[list[Case], list[
         [c for c in cases if c.patient not in patients],
         [c for c in cases if c.patient in patients],
     )
+
+
+def deal(cases: Iterable[Case], folds: int) -> list[list[str]]:
+    """Patients for a cross-validation: dealt in turn, by name, so that no choice is made.
+
+    Parameters
+    ----------
+    cases
+        Of whom; phantoms are nobody.
+    folds
+        Number of parts.
+    """
+    patients = sorted({case.patient for case in cases if not case.synthetic})
+    return [patients[first::folds] for first in range(folds)]
 
 
 def _patients(path: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import copy
 import hashlib
 import json
 import warnings
@@ -42,9 +43,14 @@ def export(run: Path, model: Path, version: int = 1) -> None:
 
 
 class _WithSigmoid(nn.Module):  # type: ignore[misc]
+    """The network's first map as a probability; maps that only helped to learn are gone."""
+
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.network = copy.deepcopy(network)
+        head = self.network.head
+        head.weight = nn.Parameter(head.weight[:1])
+        head.bias = nn.Parameter(head.bias[:1])
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         return torch.sigmoid(self.network(planes))
@@ -93,7 +99,7 @@ output [
   {{
     name: "probability"
     data_type: TYPE_FP32
-    dims: [ 1, {SIZE}, {SIZE} ]
+    dims: [ {plan.planes if plan.is_block else 1}, {SIZE}, {SIZE} ]
   }}
 ]
 """
@@ -105,14 +111,16 @@ def _spec(
     digest = hashlib.sha256(artefact.read_bytes()).hexdigest()
     figures = "".join(f"{key} = {value}\n" for key, value in accuracy.items())
     low, high = WINDOW_HU
+    sections = ", ".join(f'"{section}"' for section in plan.sections)
+    form = f'form = "block"\noverlap = {plan.overlap}\n' if plan.is_block else ""
     return f"""name = "{name}"
 version = {version}
 role = "{plan.role}"
-sections = ["thin", "medium", "thick"]
+sections = [{sections}]
 
 [input]
 name = "planes"
-planes = {plan.planes}
+{form}planes = {plan.planes}
 neighbour_mm = {plan.neighbour_mm}
 size = [{SIZE}, {SIZE}]
 window_hu = [{low}, {high}]

@@ -14,7 +14,7 @@ from torch import nn
 from engines.training.augment import Batch, collate
 from engines.training.cases import Case
 from engines.training.curve import Curve
-from engines.training.losses import BALANCES, segmentation_loss
+from engines.training.losses import training_loss
 from engines.training.sampling import Sampler
 from engines.training.state import (
     Average,
@@ -27,7 +27,10 @@ from engines.training.state import (
 
 logger = logging.getLogger(__name__)
 
-_FRAMES, _CROPS, _CROP_SIDE = 5, 8, 192
+#: Slices in a step: whole frames, or windows of so many pixels a side.
+_FRAMES, _CROPS, _CROP_SIDE = 4, 10, 160
+#: Blocks in a step: whole frames of a few planes, or windows of all planes.
+_BLOCKS, _FRAME_PLANES, _BLOCK_SIDE = 2, 8, 160
 _WARM_UP_STEPS = 60
 _CHECKPOINT_S = 60.0
 _REPORT_STEPS = 50
@@ -54,7 +57,9 @@ class Trainer:
         self._recipe, self._run, self._device = recipe, run, device
         self._rng = np.random.default_rng(recipe.seed)
         self._sampler = Sampler(cases, recipe.plan, self._rng)
-        self._network = recipe.plan.network().to(device, memory_format=torch.channels_last)
+        layout = torch.channels_last_3d if recipe.plan.is_block else torch.channels_last
+        self._network = recipe.plan.build().to(device, memory_format=layout)
+        self._half = device == "cuda" or _has_bfloat16()
         self._average = Average(self._network)
         self._optimizer = torch.optim.AdamW(
             self._network.parameters(), lr=recipe.rate, weight_decay=2e-3
@@ -94,24 +99,30 @@ class Trainer:
 
     def _batch(self) -> Batch:
         """Whole frames and crops take turns."""
-        frames = self._step % 2 == 0
-        count = _FRAMES if frames else _CROPS
-        samples = [self._sampler.draw() for _ in range(count)]
-        return collate(samples, self._rng, None if frames else _CROP_SIDE)
+        whole = self._step % 2 == 0
+        if self._recipe.plan.is_block:
+            planes, side = (_FRAME_PLANES, None) if whole else (None, _BLOCK_SIDE)
+            samples = [self._sampler.draw(planes) for _ in range(_BLOCKS)]
+        else:
+            side = None if whole else _CROP_SIDE
+            samples = [self._sampler.draw() for _ in range(_FRAMES if whole else _CROPS)]
+        return collate(samples, self._rng, side)
 
     def _learn(self) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate()
         batch = self._batch()
-        planes = batch.planes.to(self._device, memory_format=torch.channels_last)
+        planes = batch.planes.to(self._device)
+        if not self._recipe.plan.is_block:
+            planes = planes.to(memory_format=torch.channels_last)
         self._network.train()
-        with torch.autocast(self._device, torch.bfloat16):
+        with torch.autocast(self._device, torch.bfloat16, enabled=self._half):
             logits = self._network(planes)
-        loss = segmentation_loss(
+        loss = training_loss(
             logits.float(),
             batch.label.to(self._device),
             batch.known.to(self._device),
-            BALANCES[self._recipe.role],
+            self._recipe.plan.role,
         )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -155,3 +166,9 @@ class Trainer:
             weights = trained_network(Path(other)).state_dict()
             self._network.load_state_dict(weights)
             self._average.network.load_state_dict(weights)
+
+
+def _has_bfloat16() -> bool:
+    """Without instructions for it, bfloat16 is slower than float32."""
+    flags = Path("/proc/cpuinfo")
+    return flags.is_file() and "avx512_bf16" in flags.read_text()

@@ -10,6 +10,8 @@ from torch import Tensor
 from engines.training.models import Role
 
 _SMOOTH = 50.0
+#: What the lung weighs while a network learns lesions.
+_LUNG_WEIGHT = 0.3
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,26 @@ BALANCES: dict[Role, Balance] = {
 }
 
 
+def training_loss(logits: Tensor, label: Tensor, known: Tensor, role: Role) -> Tensor:
+    """The loss of a role; for lesions that of the lung maps is added at a low weight.
+
+    Parameters
+    ----------
+    logits, label, known
+        Shape (n, maps, rows, columns); see :class:`engines.training.sampling.Sample`.
+    role
+        What the network finds.
+    """
+    if role == "lung":
+        return segmentation_loss(logits, label, known, BALANCES["lung"])
+    maps = logits.shape[1] // 2
+    lesion = segmentation_loss(
+        logits[:, :maps], label[:, :maps], known[:, :maps], BALANCES["lesion"]
+    )
+    lung = segmentation_loss(logits[:, maps:], label[:, maps:], known[:, maps:], BALANCES["lung"])
+    return lesion + _LUNG_WEIGHT * lung
+
+
 def segmentation_loss(logits: Tensor, label: Tensor, known: Tensor, balance: Balance) -> Tensor:
     """Binary cross-entropy plus soft overlap, over the whole batch at once.
 
@@ -46,7 +68,7 @@ def segmentation_loss(logits: Tensor, label: Tensor, known: Tensor, balance: Bal
     Parameters
     ----------
     logits, label, known
-        Shape (n, 1, rows, columns); where `known` is 0 nothing counts.
+        Shape (n, maps, rows, columns); where `known` is 0 nothing counts.
     balance
         How the parts weigh.
     """

@@ -9,10 +9,13 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from engines.networks.denseunet import DenseUNet
 from engines.networks.unet2d import UNet2d
 from engines.networks.unet25d import UNet25d
+from engines.networks.vbnet import VBNet
 
 Role = Literal["lung", "lesion"]
+Network = Literal["unet2d", "unet25d", "vbnet", "denseunet"]
 #: HU that become 0 and 1; the same for all models, so that a slice is prepared once.
 WINDOW_HU = (-1350.0, 250.0)
 #: Rows and columns of a plane.
@@ -21,35 +24,60 @@ SIZE = 256
 
 @dataclass(frozen=True)
 class ModelPlan:
-    """One model: its role, input and width.
+    """One model: what it finds, what it sees and what does it.
 
     Parameters
     ----------
     role
         What it finds.
+    network
+        Which one of :mod:`engines.networks`.
+    sections
+        Which scans it serves.
     planes
-        Input planes, the target in the middle.
+        Input planes: the target in the middle, or a block of which each is a target.
     neighbour_mm
-        How far the neighbours are away; 0 for one plane.
+        How far the planes lie apart; 0 for one plane.
     width
         See the network.
+    overlap
+        Planes shared by two blocks; 0 where one plane is the target.
     """
 
     role: Role
+    network: Network
+    sections: tuple[str, ...]
     planes: int
     neighbour_mm: float
     width: int
+    overlap: int = 0
 
-    def network(self) -> nn.Module:
-        """A fresh network."""
-        if self.role == "lung":
-            return UNet2d(self.planes, self.width)
-        return UNet25d(self.planes, self.width)
+    @property
+    def is_block(self) -> bool:
+        """True when the network answers for every plane it sees."""
+        return self.network in ("vbnet", "denseunet")
+
+    def build(self) -> nn.Module:
+        """A fresh network.
+
+        A lesion network also predicts the lung, which only helps it to learn:
+        maps 1 to n are lesion, n + 1 to 2 n lung; the shipped model drops those.
+        """
+        match self.network:
+            case "unet2d":
+                return UNet2d(self.planes, self.width)
+            case "unet25d":
+                return UNet25d(self.planes, self.width, outputs=2)
+            case "vbnet":
+                return VBNet(self.width, outputs=2)
+            case "denseunet":
+                return DenseUNet(self.width, outputs=2)
 
 
-PLANS: dict[Role, ModelPlan] = {
-    "lung": ModelPlan("lung", planes=1, neighbour_mm=0.0, width=12),
-    "lesion": ModelPlan("lesion", planes=3, neighbour_mm=3.0, width=16),
+PLANS: dict[str, ModelPlan] = {
+    "lung": ModelPlan("lung", "unet2d", ("thin", "medium", "thick"), 1, 0.0, width=16),
+    "lesion_thick": ModelPlan("lesion", "unet25d", ("medium", "thick"), 3, 3.0, width=16),
+    "lesion_thin": ModelPlan("lesion", "vbnet", ("thin",), 16, 3.0, width=8, overlap=4),
 }
 
 

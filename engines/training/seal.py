@@ -2,18 +2,19 @@
 
 Writes into spec.toml the SHA-256 of each artefact and the answer that ONNX
 Runtime gives to the warm-up. A daemon serves a model only when its file is the
-sealed one and its own runtime gives the same answer.
+sealed one and its own runtime gives the same answer. What a gate has judged is
+left as it is: another file, or another fp32 network, must pass the gate again.
 """
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import re
 from pathlib import Path
 
 import onnxruntime
 
+from engines.artefacts import sha256_of
 from engines.models import ModelSpec, load_spec
 from engines.warm_up import warm_up_input
 
@@ -32,8 +33,9 @@ def seal(folder: Path) -> None:
     text = path.read_text(encoding="utf-8")
     spec = load_spec(folder)
     for artefact in spec.artefacts:
-        digest = hashlib.sha256(artefact.path.read_bytes()).hexdigest()
-        text = text.replace(artefact.sha256, digest)
+        if artefact.gate is None:
+            now = sha256_of(artefact.path)
+            text = text.replace(f'sha256 = "{artefact.sha256}"', f'sha256 = "{now}"')
     mean, maximum = answer(spec)
     table = f"[warm_up]\nmean = {mean:.6f}\nmaximum = {maximum:.6f}\n\n"
     text = _WARM_UP.sub("", text)

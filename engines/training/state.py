@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from engines.training.models import PLANS, ModelPlan, Role
+from engines.training.models import PLANS, ModelPlan, Network
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Recipe:
 
     Parameters
     ----------
-    role
-        Which model.
+    model
+        Which one of :data:`engines.training.models.PLANS`.
     held_out
         Patients not trained on.
     minutes
@@ -30,6 +30,8 @@ class Recipe:
         Number of steps instead of a time: the only way to the same weights twice.
     seed
         Draws weights, samples and augmentation.
+    network
+        Another network than the model's usual one.
     width
         Of the network.
     rate
@@ -38,19 +40,20 @@ class Recipe:
         Folder of a run whose weights this one starts from.
     """
 
-    role: Role
+    model: str
     held_out: list[str] = field(default_factory=list)
     minutes: float = 20.0
     steps: int | None = None
     seed: int = 1
+    network: Network | None = None
     width: int | None = None
     rate: float = 2e-3
     start_from: str | None = None
 
     @property
     def plan(self) -> ModelPlan:
-        plan = PLANS[self.role]
-        return ModelPlan(plan.role, plan.planes, plan.neighbour_mm, self.width or plan.width)
+        plan = PLANS[self.model]
+        return replace(plan, network=self.network or plan.network, width=self.width or plan.width)
 
 
 class Average:
@@ -118,6 +121,6 @@ def trained_network(run: Path) -> nn.Module:
     content = load_checkpoint(run)
     if content is None:
         raise FileNotFoundError(f"{run} has no checkpoint")
-    network = load_recipe(run).plan.network()
+    network = load_recipe(run).plan.build()
     network.load_state_dict(content["average"])
     return network.eval()

@@ -13,13 +13,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_erosion, gaussian_filter, label
 
-from engines.training.models import SIZE, windowed
+from engines.training.models import SIZE, WINDOW_HU, windowed
 
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+#: Share of lung, shape (targets, rows, columns); NaN where nobody looked.
+Label = npt.NDArray[np.float32]
 
 _BANK = 40
 _WIPED_HU = -1022.0
+_PER_HU = 1.0 / (WINDOW_HU[1] - WINDOW_HU[0])
+#: Planes of a block lie about 3 mm apart, pixels 1.4 mm.
+_PLANES_PER_PIXEL = 1.4 / 3.0
 
 
 def _value(hu: float) -> np.float32:
@@ -62,9 +67,9 @@ class Painter:
             outside = outside & (radius < SIZE / 2 * self._rng.uniform(0.97, 1.1))
         return np.where(outside, scene, planes), outside
 
-    def gas(self, planes: Plane, lung: npt.NDArray[np.uint8]) -> Plane:
+    def gas(self, planes: Plane, lung: Label) -> Plane:
         """A stomach or bowel loop filled with gas, fluid or stool in soft tissue."""
-        soft = (planes > _value(-200)).all(axis=0) & (lung == 0)
+        soft = (planes > _value(-200)).all(axis=0) & (lung == 0).all(axis=0)
         places = np.argwhere(soft)
         if len(places) == 0:
             return planes
@@ -78,31 +83,33 @@ class Painter:
         return np.where(region, content, planes)
 
     def opacity(
-        self, planes: Plane, lung: npt.NDArray[np.uint8], largest_dense: float = 60.0
+        self, planes: Plane, lung: Label, largest_dense: float = 60.0
     ) -> tuple[Plane, Mask]:
         """Ground glass or consolidation in labelled lung, more often at its back.
 
         Parameters
         ----------
         planes, lung
-            Image and lung label of a slice.
+            Image, and lung label of one target or of every plane.
         largest_dense
             Largest radius of consolidation, pixels. Too much of it teaches a lung
             network that liver is lung.
 
         Returns
         -------
-        The planes, and the diseased region.
+        The planes, and the diseased region, shape of `lung`.
         """
-        places = np.argwhere(lung == 1)
+        inside = lung > 0.5
+        places = np.argwhere(inside)
         if len(places) == 0:
             return planes, np.zeros(lung.shape, bool)
         picks = places[self._rng.integers(len(places), size=3)]
-        centre = picks[np.argmax(picks[:, 0])]
+        centre = picks[np.argmax(picks[:, 1])]
         dense = self._rng.random() < 0.45
         largest = largest_dense if dense else 60.0
-        region = self._blob(centre, self._rng.uniform(5, largest)) & (lung == 1)
-        share = np.minimum(gaussian_filter(region.astype(np.float32), 1.2), 1) * (lung == 1)
+        region = self._ball(centre, self._rng.uniform(5, largest), len(lung)) & inside
+        blurred = gaussian_filter(region.astype(np.float32), (0, 1.2, 1.2))
+        share = np.minimum(blurred, 1) * inside
         target = self._rng.uniform(-200, 50) if dense else self._rng.uniform(-680, -350)
         level = _value(target) + np.float32(0.03) * self._field(self._fine)
         # Vessels and bronchi shine through: even soft tissue is liver or aorta, not lung.
@@ -110,13 +117,43 @@ class Painter:
         painted = planes + weight * (np.maximum(level, planes + np.float32(0.05)) - planes)
         return painted.astype(np.float32), share > 0.5
 
+    def settled(self, planes: Plane, lung: Label) -> Plane:
+        """Lung that is denser towards the back, as it is in everyone who lies: no disease."""
+        inside = np.asarray((lung > 0.5).any(axis=0))
+        rows = np.flatnonzero(inside.any(axis=1))
+        if len(rows) == 0:
+            return planes
+        depth = np.float32(self._rng.uniform(0.1, 0.35) * (rows[-1] - rows[0] + 1))
+        rise = np.clip((self._y - np.float32(rows[-1])) / depth + 1, 0, 1) ** 2
+        amount = np.float32(self._rng.uniform(60, 220) * _PER_HU) * rise
+        soft = gaussian_filter(inside.astype(np.float32), 1.0) * (planes < _value(-500))
+        return np.asarray(planes + amount * soft, np.float32)
+
+    def moved(self, planes: Plane) -> Plane:
+        """A patient who moved: the image and a shifted one over each other."""
+        shift = self._rng.integers(-5, 6, 2)
+        share = np.float32(self._rng.uniform(0.25, 0.5))
+        other = np.roll(planes, (int(shift[0]), int(shift[1])), axis=(1, 2))
+        return np.asarray((1 - share) * planes + share * other, np.float32)
+
     def _field(self, bank: Plane) -> Plane:
         shift = self._rng.integers(0, SIZE, 2)
         field = bank[self._rng.integers(_BANK)]
         return np.roll(field, (int(shift[0]), int(shift[1])), axis=(0, 1))
 
+    def _ball(self, centre: npt.NDArray[np.intp], radius: float, planes: int) -> Mask:
+        """A ragged ellipsoid around (plane, row, column), one cut a plane."""
+        field = self._oval(centre[1:], radius)
+        reach = radius * self._rng.uniform(0.3, 1.0) * _PLANES_PER_PIXEL
+        away = (np.arange(planes, dtype=np.float32) - np.float32(centre[0])) / np.float32(reach)
+        return np.asarray(field[None] < 1 - away[:, None, None] ** 2)
+
     def _blob(self, centre: npt.NDArray[np.intp], radius: float) -> Mask:
         """A ragged ellipse, turned at random."""
+        return np.asarray(self._oval(centre, radius) < 1)
+
+    def _oval(self, centre: npt.NDArray[np.intp], radius: float) -> Plane:
+        """Squared distance from a centre in units of a ragged ellipse's radius."""
         turn, stretch = self._rng.uniform(0, np.pi), self._rng.uniform(1, 2.2)
         y, x = self._y - np.float32(centre[0]), self._x - np.float32(centre[1])
         along = (np.cos(turn) * x + np.sin(turn) * y) / np.float32(radius)
@@ -124,7 +161,7 @@ class Painter:
         ragged = self._rng.uniform(0, 0.35) * self._field(
             self._coarse if radius > 20 else self._fine
         )
-        return np.asarray(along**2 + across**2 + ragged < 1)
+        return np.asarray(along**2 + across**2 + ragged, np.float32)
 
     def _draw_surroundings(self) -> Plane:
         rng = self._rng

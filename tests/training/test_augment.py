@@ -12,9 +12,9 @@ from tests.training.made_cases import disks
 
 def _samples(count: int) -> list[Sample]:
     hu, lesion, _ = disks(1, lesion_from=0)
-    known = np.ones((256, 256), bool)
-    known[:10] = False
-    return [Sample(windowed(hu), lesion[0].astype(np.float32), known) for _ in range(count)]
+    known = np.ones((1, 256, 256), bool)
+    known[:, :10] = False
+    return [Sample(windowed(hu), lesion.astype(np.float32), known) for _ in range(count)]
 
 
 @pytest.mark.parametrize(("crop", "side"), [(None, 256), (96, 96)])

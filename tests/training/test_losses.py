@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engines.training.losses import BALANCES, Balance, segmentation_loss
+from engines.training.losses import BALANCES, Balance, segmentation_loss, training_loss
 
 _EVEN = Balance(entropy=1.0, missed=0.5)
 
@@ -47,3 +47,18 @@ def test_missing_a_lesion_costs_more_than_painting_too_much() -> None:
         for guess in (less, more)
     ]
     assert cost[0] > cost[1]
+
+
+def test_lesions_weigh_more_than_the_lung_that_helps_to_learn_them() -> None:
+    label, known = _tensors()
+    both, seen = label.repeat(1, 2, 1, 1), known.repeat(1, 2, 1, 1)
+    right = 40 * (both - 0.5)
+    wrong_lesion, wrong_lung = right.clone(), right.clone()
+    wrong_lesion[:, :1] *= -1
+    wrong_lung[:, 1:] *= -1
+    lesion, lung = (
+        training_loss(logits, both, seen, "lesion") for logits in (wrong_lesion, wrong_lung)
+    )
+    assert training_loss(right, both, seen, "lesion") < 0.01 < lung < lesion
+    alone = segmentation_loss(wrong_lung[:, 1:], label, known, BALANCES["lung"])
+    torch.testing.assert_close(training_loss(wrong_lung[:, 1:], label, known, "lung"), alone)

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
+import torch
 
-from engines.training.models import PLANS, WINDOW_HU, plane_indices, windowed
+from engines.training.models import PLANS, WINDOW_HU, ModelPlan, plane_indices, windowed
 
 
 def test_the_window_maps_its_ends_and_clips() -> None:
@@ -32,8 +35,18 @@ def test_one_plane_is_the_target() -> None:
     assert plane_indices(4, 20, 1.0, 1, 0.0) == [4]
 
 
-def test_each_plan_has_a_network_for_its_planes() -> None:
-    for role, plan in PLANS.items():
-        assert plan.role == role
-        first = next(p for p in plan.network().parameters())
-        assert first.shape[1] == plan.planes
+@pytest.mark.parametrize("plan", PLANS.values(), ids=list(PLANS))
+def test_each_network_answers_for_its_targets(plan: ModelPlan) -> None:
+    network = dataclasses.replace(plan, width=8).build().eval()
+    with torch.no_grad():
+        answer = network(torch.rand(1, plan.planes, 64, 64))
+    targets = plan.planes if plan.is_block else 1
+    maps = targets if plan.role == "lung" else 2 * targets
+    assert answer.shape == (1, maps, 64, 64)
+
+
+def test_every_section_has_one_lesion_model() -> None:
+    served = [
+        section for plan in PLANS.values() if plan.role == "lesion" for section in plan.sections
+    ]
+    assert sorted(served) == ["medium", "thick", "thin"]

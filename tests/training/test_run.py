@@ -1,11 +1,8 @@
-"""Training, resuming, evaluating and exporting, on tiny cases."""
+"""Training, resuming and exporting, on tiny cases."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
-import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +11,16 @@ import openvino
 import pytest
 import torch
 
+from engines.models import load_spec
 from engines.training import __main__ as command
-from engines.training import evaluate, export, loop
+from engines.training import export, loop
 from engines.training.cases import load_cases
+from engines.training.models import PLANS
 from engines.training.state import load_checkpoint, load_recipe, trained_network
 from tests.training.made_cases import write_case
+
+#: Narrower 2.5-D networks make PyTorch 2.13 corrupt its memory on some CPUs.
+_WIDTHS = {"lung": 8, "lesion_thick": 16, "lesion_thin": 8}
 
 
 @pytest.fixture(scope="module")
@@ -31,17 +33,20 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A lung and a lesion run of a few small steps."""
+    """A run of each model, a few small steps long."""
     folder = tmp_path_factory.mktemp("runs")
     patch = pytest.MonkeyPatch()
     patch.setattr(loop, "_FRAMES", 1)
     patch.setattr(loop, "_CROPS", 2)
     patch.setattr(loop, "_CROP_SIDE", 64)
+    patch.setattr(loop, "_BLOCKS", 1)
+    patch.setattr(loop, "_FRAME_PLANES", 4)
+    patch.setattr(loop, "_BLOCK_SIDE", 32)
     patch.setattr(loop, "_REPORT_STEPS", 2)
-    for role in ("lung", "lesion"):
+    for model, width in _WIDTHS.items():
         command.main(
-            f"--model {role} --data {data} --hold-out b --steps 4 --width 8 --device cpu "
-            f"--out {folder / role}".split()
+            f"--model {model} --data {data} --hold-out b --steps 4 --width {width} --device cpu "
+            f"--out {folder / model}".split()
         )
     yield folder
     patch.undo()
@@ -49,7 +54,7 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_run_keeps_recipe_checkpoint_and_curve(runs: Path) -> None:
     recipe = load_recipe(runs / "lung")
-    assert (recipe.role, recipe.held_out, recipe.steps, recipe.width) == ("lung", ["b"], 4, 8)
+    assert (recipe.model, recipe.held_out, recipe.steps, recipe.width) == ("lung", ["b"], 4, 8)
     content = load_checkpoint(runs / "lung")
     assert content is not None
     assert content["step"] == 4
@@ -91,47 +96,41 @@ def test_a_run_can_start_from_another(data: Path, runs: Path, tmp_path: Path) ->
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
 
 
-def test_evaluation_names_every_held_out_case(data: Path, runs: Path, tmp_path: Path) -> None:
-    out = tmp_path / "figures.json"
-    evaluate.main(
-        f"--lung {runs / 'lung'} --lesion {runs / 'lesion'} --data {data} --cases b "
-        f"--out {out}".split()
-    )
-    content = json.loads(out.read_text())
-    (case,) = content["cases"]
-    assert case["case"] == "b"
-    assert case["po_reference"] == pytest.approx(6.9, abs=0.3)
-    assert set(content["overall"]) >= {"dice_lung_mean"}
+def test_a_fold_holds_out_its_share_of_the_patients(data: Path, runs: Path, tmp_path: Path) -> None:
+    command.main(f"--model lung --data {data} --fold 2/2 --steps 1 --out {tmp_path}".split())
+    assert load_recipe(tmp_path).held_out == ["b"]
+    for wrong in ("3/2", "0/2", "1", "a/b"):
+        with pytest.raises(SystemExit):
+            command.main(f"--model lung --data {data} --fold {wrong} --out {tmp_path}".split())
 
 
-def test_dice_counts_only_what_is_labelled() -> None:
-    label = np.array([[1, 1, 0, 0, 255]], np.uint8)
-    found = np.array([[True, False, True, False, True]])
-    assert evaluate.dice(found, label) == pytest.approx(0.5)
-    assert evaluate.dice(np.zeros((1, 5), bool), np.full((1, 5), 255, np.uint8)) is None
-
-
-@pytest.mark.parametrize(("role", "planes"), [("lung", 1), ("lesion", 3)])
+@pytest.mark.parametrize(
+    ("model", "planes", "answers"),
+    [("lung", 1, 1), ("lesion_thick", 3, 1), ("lesion_thin", 16, 16)],
+)
 def test_the_export_predicts_what_the_network_does(
-    runs: Path, tmp_path: Path, role: str, planes: int
+    runs: Path, tmp_path: Path, model: str, planes: int, answers: int
 ) -> None:
-    (runs / role / "accuracy.json").write_text('{"dice_mean": 0.5}')
-    model = tmp_path / role
-    export.main(f"{runs / role} --out {model} --version 2".split())
-    artefact = model / "2" / "model.onnx"
+    (runs / model / "accuracy.json").write_text('{"dice_mean": 0.5}')
+    folder = tmp_path / model
+    export.main(f"{runs / model} --out {folder} --version 2".split())
+    artefact = folder / "2" / "model.onnx"
     batch = torch.rand(2, planes, 256, 256, generator=torch.Generator().manual_seed(1))
     settings = {"INFERENCE_PRECISION_HINT": "f32"}
     compiled = openvino.Core().compile_model(str(artefact), "CPU", settings)
     with torch.no_grad():
-        expected = trained_network(runs / role)(batch).sigmoid().numpy()
+        expected = trained_network(runs / model)(batch).sigmoid().numpy()[:, :answers]
     np.testing.assert_allclose(compiled(batch.numpy())["probability"], expected, atol=1e-4)
     assert not any(n.op_type == "BatchNormalization" for n in onnx.load(artefact).graph.node)
 
-    spec = tomllib.loads((model / "spec.toml").read_text())
-    assert spec["role"] == role
-    assert spec["input"]["planes"] == planes
-    assert 0 <= spec["warm_up"]["mean"] <= spec["warm_up"]["maximum"] <= 1
-    assert spec["accuracy"] == {"dice_mean": 0.5}
-    digest = hashlib.sha256(artefact.read_bytes()).hexdigest()
-    assert spec["artefact"] == [{"precision": "fp32", "file": "2/model.onnx", "sha256": digest}]
-    assert f"dims: [ {planes}, 256, 256 ]" in (model / "config.pbtxt").read_text()
+    spec = load_spec(folder)
+    assert (spec.name, spec.version, spec.planes) == (model, 2, planes)
+    assert spec.sections == PLANS[model].sections
+    assert (spec.form == "block") == (answers > 1)
+    assert spec.warm_up is not None
+    assert 0 <= spec.warm_up.mean <= spec.warm_up.maximum <= 1
+    assert spec.accuracy == {"dice_mean": 0.5}
+    spec.artefact("fp32").verify()
+    config = (folder / "config.pbtxt").read_text()
+    assert f"dims: [ {planes}, 256, 256 ]" in config
+    assert f"dims: [ {answers}, 256, 256 ]" in config

@@ -32,27 +32,59 @@ def test_wiped_air_inside_the_body_stays(painter: Painter) -> None:
 
 def test_gas_never_touches_lung_or_unlabelled_pixels(painter: Painter) -> None:
     hu, _, lung = disks(1)
-    lung[0, :100] = 255
+    label = lung.astype(np.float32)
+    label[0, :100] = np.nan
     before = windowed(hu)
     changed = np.zeros(lung.shape[1:], bool)
     for _ in range(20):
-        changed |= (painter.gas(before, lung[0]) != before)[0]  # type: ignore[arg-type]
+        changed |= (painter.gas(before, label) != before)[0]
     assert changed.any()
-    assert not changed[lung[0] != 0].any()
+    assert not changed[label[0] != 0].any()
 
 
-def test_opacities_lie_in_lung_and_are_denser(painter: Painter) -> None:
-    hu, _, lung = disks(1)
-    before = windowed(hu)
-    planes, region = painter.opacity(before, lung[0])  # type: ignore[arg-type]
+@pytest.mark.parametrize("targets", [1, 8])
+def test_opacities_lie_in_lung_and_are_denser(painter: Painter, targets: int) -> None:
+    hu, _, lung = disks(targets)
+    before, label = windowed(hu), lung.astype(np.float32)
+    label[:, 120:] = np.nan
+    planes, region = painter.opacity(before, label)
+    assert region.shape == label.shape
     assert region.any()
-    assert not region[lung[0] == 0].any()
-    assert (planes[0][region] > before[0][region]).all()
-    np.testing.assert_array_equal(planes[0][lung[0] == 0], before[0][lung[0] == 0])
+    assert (label[region] == 1).all()
+    assert (planes[region] > before[region]).all()
+    np.testing.assert_array_equal(planes[label != 1], before[label != 1])
+
+
+def test_an_opacity_ends_somewhere_above_and_below(painter: Painter) -> None:
+    hu, _, lung = disks(40)
+    painted = [painter.opacity(windowed(hu), lung.astype(np.float32))[1] for _ in range(5)]
+    heights = [region.any(axis=(1, 2)).sum() for region in painted]
+    assert 1 <= min(heights) <= max(heights) < 40
 
 
 def test_without_lung_there_is_no_opacity(painter: Painter) -> None:
     hu, _, lung = disks(1)
-    planes, region = painter.opacity(windowed(hu), np.zeros_like(lung[0]))  # type: ignore[arg-type]
+    planes, region = painter.opacity(windowed(hu), np.zeros_like(lung, np.float32))
     assert not region.any()
     np.testing.assert_array_equal(planes, windowed(hu))
+
+
+def test_lung_settles_towards_the_back_only(painter: Painter) -> None:
+    hu, _, lung = disks(1, lesion_from=1)
+    before = windowed(hu)
+    rise = painter.settled(before, lung.astype(np.float32)) - before
+    assert rise.min() >= 0
+    assert rise[0, 185, 128] > 0.02
+    assert rise[0, 90, 128] == 0
+    assert (rise[0, hu[0] > -500] == 0).all()
+
+
+def test_motion_shows_an_edge_twice(painter: Painter) -> None:
+    hu, _, _ = disks(1)
+    before = windowed(hu)
+    moved = [painter.moved(before) for _ in range(5)]
+    between = [
+        np.unique(planes.round(4)).size > np.unique(before.round(4)).size for planes in moved
+    ]
+    assert any(between)
+    assert all(planes.min() >= before.min() and planes.max() <= before.max() for planes in moved)
