@@ -10,6 +10,7 @@ from appliance.live.wire import model_reference, section_message
 from appliance.scan.stack import Section
 from breathhold.v1 import model_pb2 as pb
 from breathhold.v1 import model_pb2_grpc
+from engines.artefacts import Calibration
 from engines.warm_up import Engine
 
 
@@ -28,6 +29,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
 
 
 def _model(engine: Engine) -> pb.Model:
+    artefact = engine.artefact
     return pb.Model(
         reference=model_reference(engine),
         role=engine.spec.role,
@@ -35,5 +37,17 @@ def _model(engine: Engine) -> pb.Model:
         runtime=engine.runtime,
         device=engine.device,
         warm=True,
+        calibration=_calibration(artefact.calibration),
         accuracy=dict(engine.spec.accuracy),
+        dialect=artefact.dialect,
+        gate=dict(artefact.gate.figures) if artefact.gate else {},
+        gate_cases=artefact.gate.cases if artefact.gate else (),
     )
+
+
+def _calibration(calibration: Calibration | None) -> str:
+    """How an artefact was calibrated, in words; empty where it was not."""
+    if calibration is None:
+        return ""
+    kept = f", kept in fp32: {', '.join(calibration.kept)}" if calibration.kept else ""
+    return f"{calibration.method} on {', '.join(calibration.cases)}{kept}"

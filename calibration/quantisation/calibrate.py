@@ -48,7 +48,7 @@ def calibrate(
     specs: Sequence[ModelSpec],
     spec: ModelSpec,
     cases: Sequence[LabelledCase],
-    method: str | None = None,
+    methods: Sequence[str] = METHODS,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Calibrated:
     """Measure ranges, choose method and kept layers, and write the files beside the fp32 one.
@@ -61,8 +61,8 @@ def calibrate(
         The model.
     cases
         Scans to calibrate on.
-    method
-        One of :data:`METHODS`; by default the one that does best.
+    methods
+        Some of :data:`METHODS`: of several the one that does best.
     progress
         Told what is being done.
 
@@ -83,7 +83,6 @@ def calibrate(
     slabs = record_slabs(specs, spec.name, choose(), cases, number)
     progress(f"measuring ranges on {len(slabs.measuring)} slabs")
     histograms = collect(network, slabs.measuring)
-    methods = [method] if method else METHODS
     names = [case.name for case in cases]
     tables = [table_of(histograms, one, fp32.sha256, names) for one in methods]
     trials = {
@@ -91,7 +90,7 @@ def calibrate(
         for dialect, runtime in JUDGES.items()
     }
     progress(f"choosing on {len(slabs.choosing)} slabs")
-    table = tables[0] if method else best_table(tables, trials["openvino"])
+    table = best_table(tables, trials["openvino"])
     for trial in trials.values():
         table = keep_worst(table, network.convolutions, trial)
     progress("writing")

@@ -67,6 +67,23 @@ class Model(google.protobuf.message.Message):
         _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
+    @typing.final
+    class GateEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.float
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.float = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
     REFERENCE_FIELD_NUMBER: builtins.int
     ROLE_FIELD_NUMBER: builtins.int
     SECTIONS_FIELD_NUMBER: builtins.int
@@ -75,6 +92,9 @@ class Model(google.protobuf.message.Message):
     WARM_FIELD_NUMBER: builtins.int
     CALIBRATION_FIELD_NUMBER: builtins.int
     ACCURACY_FIELD_NUMBER: builtins.int
+    DIALECT_FIELD_NUMBER: builtins.int
+    GATE_FIELD_NUMBER: builtins.int
+    GATE_CASES_FIELD_NUMBER: builtins.int
     role: builtins.str
     """"lung" or "lesion" """
     runtime: builtins.str
@@ -85,6 +105,8 @@ class Model(google.protobuf.message.Message):
     """has answered a checked warm-up"""
     calibration: builtins.str
     """how it was calibrated; empty for fp32"""
+    dialect: builtins.str
+    """how INT8 is written: "openvino", "tensorrt"; empty for fp32"""
     @property
     def reference(self) -> breathhold.v1.types_pb2.ModelReference: ...
     @property
@@ -97,6 +119,16 @@ class Model(google.protobuf.message.Message):
         "dice_mean"), from the model card.
         """
 
+    @property
+    def gate(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.float]:
+        """What the gate measured when it compared this artefact with fp32, by name
+        (e.g. "po_moved_mean"); empty for fp32.
+        """
+
+    @property
+    def gate_cases(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
+        """The scans that the gate compared on; none of them was calibrated on."""
+
     def __init__(
         self,
         *,
@@ -108,10 +140,13 @@ class Model(google.protobuf.message.Message):
         warm: builtins.bool = ...,
         calibration: builtins.str = ...,
         accuracy: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
+        dialect: builtins.str = ...,
+        gate: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
+        gate_cases: collections.abc.Iterable[builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["reference", b"reference"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["accuracy", b"accuracy", "calibration", b"calibration", "device", b"device", "reference", b"reference", "role", b"role", "runtime", b"runtime", "sections", b"sections", "warm", b"warm"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["accuracy", b"accuracy", "calibration", b"calibration", "device", b"device", "dialect", b"dialect", "gate", b"gate", "gate_cases", b"gate_cases", "reference", b"reference", "role", b"role", "runtime", b"runtime", "sections", b"sections", "warm", b"warm"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Model: typing_extensions.TypeAlias = Model

@@ -1,0 +1,1 @@
+"""What ``breathhold calibrate`` does, and how it shows it."""

@@ -1,0 +1,45 @@
+"""The gate's answer for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+
+from calibration.gate.gate import Gated
+
+
+def gate_view(gated: Sequence[Gated]) -> RenderableType:
+    """A table and a verdict a dialect."""
+    return Group(*(part for one in gated for part in (_table(one), _verdict(one))))
+
+
+def _table(gated: Gated) -> Table:
+    table = Table(title=f"int8, {gated.artefact.dialect} dialect")
+    table.add_column("case")
+    for name in ("lesion Dice", "lung Dice", "PO %", "PHO %"):
+        table.add_column(f"{name}\nfp32 / int8", justify="right")
+    for one in gated.compared:
+        pairs = [
+            _pair(getattr(one.fp32, name), getattr(one.int8, name), digits)
+            for name, digits in (("dice_lesion", 3), ("dice_lung", 3), ("po", 2), ("pho", 2))
+        ]
+        table.add_row(one.case, *pairs)
+    return table
+
+
+def _pair(before: float | None, after: float | None, digits: int) -> str:
+    texts = ["-" if value is None else f"{value:.{digits}f}" for value in (before, after)]
+    return " / ".join(texts)
+
+
+def _verdict(gated: Gated) -> str:
+    verdict, how = gated.verdict, gated.artefact.calibration
+    speed = verdict.figures.get("speed_up")
+    facts = ["passed" if verdict.passed else "FAILED: " + "; ".join(verdict.reasons)]
+    facts.append("speed not measured" if speed is None else f"{speed:.2f} x as fast as fp32")
+    if how:
+        kept = ", ".join(how.kept) or "none"
+        facts.append(f"ranges by {how.method}, kept in fp32: {kept}")
+    return ". ".join(facts) + "."

@@ -1,0 +1,91 @@
+"""Which scans calibrate and which ones judge: never the same patient."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Collection
+from pathlib import Path
+
+from appliance.scan.stack import section_of
+from calibration.evaluation import EvaluationError, LabelledCase, find_cases, read_case
+from engines.models import ModelSpec
+
+#: Without a choice, every so-manieth patient is for calibration.
+_SHARE = 3
+
+
+def read_cases(data: Path, names: Collection[str], spec: ModelSpec) -> list[LabelledCase]:
+    """Cases that a model serves.
+
+    Parameters
+    ----------
+    data
+        Folder of labelled cases.
+    names
+        Theirs, at least one.
+    spec
+        The model.
+
+    Raises
+    ------
+    EvaluationError
+        When a case is not there, cannot be read, or its section is not the model's.
+    """
+    cases = [read_case(folder) for folder in find_cases(data, names)]
+    for case in cases:
+        section = section_of(case.spacing_mm[0]).value
+        if section not in spec.sections:
+            raise EvaluationError(
+                f"{case.name} is a {section} scan, {spec.name} serves {', '.join(spec.sections)}"
+            )
+    return cases
+
+
+def check_disjoint(data: Path, calibration: Collection[str], gate: Collection[str]) -> None:
+    """Raise EvaluationError when a patient is on both sides."""
+    patients = _patients(data)
+    both = {patients.get(name, name) for name in calibration} & {
+        patients.get(name, name) for name in gate
+    }
+    if both:
+        raise EvaluationError(
+            f"the gate may not judge by patients that were calibrated on: {', '.join(sorted(both))}"
+        )
+
+
+def cases_to_calibrate(data: Path, spec: ModelSpec) -> list[str]:
+    """A third of the patients whose scans the model serves; errors of :func:`other_cases`."""
+    patients = _patients(data)
+    names = _served(data, spec)
+    chosen = sorted({patients.get(name, name) for name in names})[::_SHARE]
+    return [name for name in names if patients.get(name, name) in chosen]
+
+
+def other_cases(data: Path, spec: ModelSpec, used: Collection[str]) -> list[str]:
+    """The cases that the model serves, of all patients but those of `used`.
+
+    Raises
+    ------
+    EvaluationError
+        When there is none.
+    """
+    patients = _patients(data)
+    taken = {patients.get(name, name) for name in used}
+    others = [name for name in _served(data, spec) if patients.get(name, name) not in taken]
+    if not others:
+        raise EvaluationError(f"{data} has no other patient whose scan {spec.name} serves")
+    return others
+
+
+def _served(data: Path, spec: ModelSpec) -> list[str]:
+    cases = [read_case(folder) for folder in find_cases(data)]
+    return [case.name for case in cases if section_of(case.spacing_mm[0]).value in spec.sections]
+
+
+def _patients(data: Path) -> dict[str, str]:
+    """Patient by case from ``cases.csv``; a case that is not there is its own patient."""
+    path = data / "cases.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        return {row["case"]: row["patient"] for row in csv.DictReader(file)}

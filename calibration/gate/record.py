@@ -1,0 +1,125 @@
+"""The gate's answer in spec.toml and in the model card."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from calibration.gate.gate import Gated
+from calibration.gate.verdict import Accuracy, Compared, Verdict
+from engines.artefacts import Artefact, GateRecord
+from engines.models import ModelSpec, load_spec
+
+BEGIN, END = "<!-- gate:begin -->", "<!-- gate:end -->"
+_ARTEFACT = re.compile(r"^\[\[artefact\]\]$.*?(?=^\[(?!artefact\.)|\Z)", re.M | re.S)
+
+
+def write_spec(folder: Path, artefacts: Sequence[Artefact]) -> ModelSpec:
+    """Put artefacts into ``spec.toml`` in place of those of their precision and dialect.
+
+    Returns
+    -------
+    The spec as it is now.
+    """
+    path = folder / "spec.toml"
+    text = path.read_text(encoding="utf-8")
+    replaced = {(artefact.precision, artefact.dialect) for artefact in artefacts}
+    old = load_spec(folder).artefacts
+    blocks = _ARTEFACT.findall(text)
+    kept = [
+        block.strip()
+        for block, artefact in zip(blocks, old, strict=True)
+        if (artefact.precision, artefact.dialect) not in replaced
+    ]
+    rest = _ARTEFACT.sub("", text).strip()
+    new = [_block(folder, artefact) for artefact in artefacts]
+    path.write_text("\n\n".join([rest, *kept, *new]) + "\n", encoding="utf-8")
+    return load_spec(folder)
+
+
+def _block(folder: Path, artefact: Artefact) -> str:
+    lines = ["[[artefact]]"]
+    lines += [f'precision = "{artefact.precision}"', f'dialect = "{artefact.dialect}"']
+    lines += [f'file = "{artefact.path.relative_to(folder)}"', f'sha256 = "{artefact.sha256}"']
+    if how := artefact.calibration:
+        lines += ["", "[artefact.calibration]", f"method = {json.dumps(how.method)}"]
+        lines += [f"cases = {json.dumps(how.cases)}", f"kept = {json.dumps(how.kept)}"]
+    if artefact.gate:
+        lines += ["", *_gate_lines(artefact.gate)]
+    return "\n".join(lines)
+
+
+def _gate_lines(gate: GateRecord) -> list[str]:
+    verdict = "passed" if gate.passed else "failed"
+    lines = ["[artefact.gate]", f'verdict = "{verdict}"', f'sha256 = "{gate.sha256}"']
+    lines += [f'reference = "{gate.reference}"', f"cases = {json.dumps(gate.cases)}"]
+    lines += [f"runtime = {json.dumps(gate.runtime)}", "", "[artefact.gate.figures]"]
+    return lines + [f"{name} = {value:.6f}" for name, value in gate.figures.items()]
+
+
+def write_card(folder: Path, text: str) -> None:
+    """Put the gate's text into ``MODEL_CARD.md`` between its marks, or at its end."""
+    path = folder / "MODEL_CARD.md"
+    card = path.read_text(encoding="utf-8") if path.is_file() else f"# {folder.name}\n"
+    part = f"{BEGIN}\n{text.strip()}\n{END}"
+    if BEGIN in card and END in card:
+        first, rest = card.split(BEGIN, 1)
+        path.write_text(first + part + rest.split(END, 1)[1], encoding="utf-8")
+    else:
+        path.write_text(f"{card.rstrip()}\n\n{part}\n", encoding="utf-8")
+
+
+def card_text(gated: Sequence[Gated]) -> str:
+    """A table of each dialect's cases, and what the gate says, in Markdown."""
+    parts = ["## INT8"]
+    for one in gated:
+        how, record = one.artefact.calibration, one.artefact.gate
+        assert how is not None
+        assert record is not None
+        kept = ", ".join(f"`{name}`" for name in how.kept) or "none"
+        parts.append(
+            f"Dialect **{one.artefact.dialect}**, executed by {record.runtime}. Ranges: "
+            f"{how.method}, measured on {', '.join(how.cases)}. Layers kept in fp32: {kept}."
+        )
+        parts.append(_table(one.compared))
+        parts.append(_sentence(one.verdict))
+    return "\n\n".join(parts)
+
+
+def _table(compared: Sequence[Compared]) -> str:
+    names = ("lesion Dice", "lung Dice", "PO (%)", "PHO (%)")
+    heads = [f"{name} {precision}" for name in names for precision in ("fp32", "int8")]
+    lines = [f"| case | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
+    for one in compared:
+        pairs = zip(_cells(one.fp32), _cells(one.int8), strict=True)
+        cells = [cell for pair in pairs for cell in pair]
+        lines.append(f"| {one.case} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cells(accuracy: Accuracy) -> list[str]:
+    dice = [accuracy.dice_lesion, accuracy.dice_lung]
+    percents = [accuracy.po, accuracy.pho]
+    return ["-" if value is None else f"{value:.4f}" for value in dice] + [
+        "-" if value is None else f"{value:.2f}" for value in percents
+    ]
+
+
+def _sentence(verdict: Verdict) -> str:
+    figures = verdict.figures
+    falls = [
+        f"{region} Dice {-figures[key]:+.4f}"
+        for region, key in (("lesion", "dice_lesion_fall"), ("lung", "dice_lung_fall"))
+        if key in figures
+    ]
+    moved = [
+        f"{name.upper()} moved by {figures[f'{name}_moved_mean']:.3f} points on average, "
+        f"{figures[f'{name}_moved_most']:.3f} at most"
+        for name in ("po", "pho")
+    ]
+    speed = figures.get("speed_up")
+    fast = "speed not measured" if speed is None else f"{speed:.2f} x as fast"
+    outcome = "Passed" if verdict.passed else f"**Failed**: {'; '.join(verdict.reasons)}"
+    return f"{outcome}: {', '.join(falls)}; {'; '.join(moved)}; {fast}."
