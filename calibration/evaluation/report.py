@@ -115,4 +115,4 @@ def _slice(one: WrongSlice) -> str:
 
 def _image(picture: bytes, title: str, kind: str = "png") -> str:
     content = base64.b64encode(picture).decode("ascii")
-    return f'<img class="whole" alt="{title}" src="data:image/{kind};base64,{content}">'
+    return f'<img alt="{title}" src="data:image/{kind};base64,{content}">'

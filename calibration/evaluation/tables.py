@@ -123,7 +123,7 @@ def _overall_rows() -> list[tuple[str, str, int]]:
             ("HU difference, %", "hu_difference_percent"),
         ):
             name = f"{region_name(figure, region)}|absolute"
-            rows.append((f"{region}: {label}, size", name, 1))
+            rows.append((f"{region}: {label}, without sign", name, 1))
     rows += [("PO error, points", "po_error", 2), ("PHO error, points", "pho_error", 2)]
     rows += [("PO of whole scans", "po_whole", 2), ("seconds", "seconds", 1)]
     return rows

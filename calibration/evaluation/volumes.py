@@ -21,8 +21,8 @@ from calibration.evaluation.errors import EvaluationError
 from engines.training.cases import UNLABELLED
 
 _SUFFIXES = (".nii.gz", ".nii")
-#: Larger pixels are those of a coronal or sagittal series.
-_LARGEST_PIXEL_MM = 3.0
+#: Pixels of an axial CT are square; longer ones are cuts through a coronal or sagittal series.
+_MOST_OBLONG = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,10 +121,11 @@ def _check_axial(path: Path, affine: npt.NDArray[np.float64]) -> None:
     lean = math.degrees(math.acos(min(1.0, float(np.abs(np.diag(steps)).min()))))
     if not lean <= AXIAL_TOLERANCE_DEGREES:
         raise EvaluationError(f"{path}: the slices are not axial, they lean by {lean:.0f} degrees")
-    pixel = float(np.linalg.norm(affine[:3, :2], axis=0).max())
-    if pixel > _LARGEST_PIXEL_MM:
+    x_mm, y_mm = np.linalg.norm(affine[:3, :2], axis=0).tolist()
+    if max(x_mm, y_mm) > _MOST_OBLONG * min(x_mm, y_mm):
         raise EvaluationError(
-            f"{path}: the slices are not axial, seen from the feet a pixel measures {pixel:g} mm"
+            f"{path}: the slices are not axial, seen from the feet a pixel measures "
+            f"{x_mm:g} x {y_mm:g} mm"
         )
 
 
