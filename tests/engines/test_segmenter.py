@@ -71,6 +71,24 @@ def test_no_lung_no_lesion(segmenter: Segmenter) -> None:
     assert not masks.lesion.any()
 
 
+def test_a_block_model_answers_every_plane_and_nothing_else(tmp_path: Path) -> None:
+    blocks = Segmenter(load_repository(write_block_repository(tmp_path)), choose("openvino"))
+    image = chest(np.random.default_rng(3))
+    (plane,) = blocks.prepare([image])
+    air = np.zeros_like(plane)
+    planes = np.stack([air, plane, plane, plane, air, air, air, air])
+    answer = blocks.answer_block("lesion_thin", planes)
+    assert answer.shape == planes.shape
+    assert np.array_equal(answer, blocks.answer_block("lesion_thin", planes))
+    assert answer[2].max() > 0.9
+    assert answer[6].max() < 0.1
+    asked = SegmentRequest("lesion_thin", (plane,), image.frame, lambda: answer[2])
+    (masks,) = blocks.segment([asked])
+    assert masks.lesion.any()
+    with pytest.raises(ValueError, match="lesion_thin answers blocks"):
+        blocks.segment([SegmentRequest("lesion_thin", (plane,), image.frame)])
+
+
 def test_the_warm_up_is_the_same_everywhere(segmenter: Segmenter) -> None:
     spec = segmenter.lung
     slab = warm_up_input(spec)

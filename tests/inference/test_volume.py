@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from appliance.inference.shapes import lesion_models, slab_shapes
 from appliance.inference.volume import SliceResult, VolumeError, segment_volume
@@ -99,10 +101,20 @@ def assert_same(first: list[SliceResult], second: list[SliceResult]) -> None:
         assert np.array_equal(one.lesion, other.lesion)
 
 
-def test_the_order_of_a_volume_does_not_matter(segmenter: Segmenter) -> None:
-    slices = made_slices(40, 1.25)
+@settings(max_examples=6, deadline=None)
+@given(
+    st.sampled_from([0.7, 1.25, 2.5]),
+    st.sets(st.integers(0, 39), max_size=20),
+    st.randoms(use_true_random=False),
+)
+def test_the_order_of_a_volume_does_not_matter(
+    segmenter: Segmenter, spacing_mm: float, dropped: set[int], mixer: random.Random
+) -> None:
+    slices = [
+        item for index, item in enumerate(made_slices(40, spacing_mm)) if index not in dropped
+    ]
     reference = segment_volume(slices, segmenter, policy_of(segmenter))
-    shuffled = random.Random(3).sample(slices, len(slices))
+    shuffled = mixer.sample(slices, len(slices))
     assert_same(segment_volume(shuffled, segmenter, policy_of(segmenter)), reference)
 
 
