@@ -61,8 +61,7 @@ def _accuracy(case: LabelledCase, segmenter: Segmenter, policy: ScanPolicy) -> A
 def speed_up(spec: ModelSpec, artefact: Artefact, runtime: Runtime) -> float:
     """How many times as fast as fp32 an artefact is: medians of interleaved runs."""
     pair = [runtime.load(spec, spec.artefact("fp32")), runtime.load(spec, artefact)]
-    slab = warm_up_input(spec)
-    slabs = np.repeat(slab, 1 if spec.planes > _SLABS else _SLABS, axis=0)
+    slabs = np.repeat(warm_up_input(spec), 1 if spec.form == "block" else _SLABS, axis=0)
     seconds = np.array([[_seconds(one, slabs) for one in pair] for _ in range(1 + _RUNS)])
     fp32, int8 = (median(column[1:].tolist()) for column in seconds.T)
     return float(fp32 / int8)

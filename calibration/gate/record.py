@@ -110,7 +110,7 @@ def _cells(accuracy: Accuracy) -> list[str]:
 def _sentence(verdict: Verdict) -> str:
     figures = verdict.figures
     falls = [
-        f"{region} Dice {-figures[key]:+.4f}"
+        f"{region} Dice {0.0 - round(figures[key], 4):+.4f}"
         for region, key in (("lesion", "dice_lesion_fall"), ("lung", "dice_lung_fall"))
         if key in figures
     ]

@@ -21,8 +21,7 @@ from engines.runtimes import choose
 #: What judges each dialect on a machine without a GPU.
 JUDGES = {"openvino": "openvino", "tensorrt": "onnxruntime"}
 #: Slabs to calibrate on: of a few planes, and of a block.
-_SLABS, _BLOCKS = 72, 18
-_BLOCK_PLANES = 8
+_SLABS, _BLOCKS = 72, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +78,7 @@ def calibrate(
     if not network.convolutions:
         raise ModelError(f"{fp32.path}: no convolution can be quantised")
     progress("segmenting the scans to calibrate on")
-    number = _BLOCKS if spec.planes > _BLOCK_PLANES else _SLABS
+    number = _BLOCKS if spec.form == "block" else _SLABS
     slabs = record_slabs(specs, spec.name, choose(), cases, number)
     progress(f"measuring ranges on {len(slabs.measuring)} slabs")
     histograms = collect(network, slabs.measuring)
