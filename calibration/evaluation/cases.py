@@ -86,12 +86,12 @@ def find_cases(data: Path, names: Collection[str] = ()) -> list[Path]:
     found = [folder for folder in folders if find_volume(folder, "image")]
     if not found:
         raise EvaluationError(f"{data} holds no case: no image.nii.gz there or one folder below")
-    there = {folder.resolve().name for folder in found}
+    there = {folder.absolute().name for folder in found}
     if unknown := sorted(set(names) - there):
         raise EvaluationError(
             f"{data} has no case {', '.join(unknown)}; there are {', '.join(sorted(there))}"
         )
-    return [folder for folder in found if not names or folder.resolve().name in names]
+    return [folder for folder in found if not names or folder.absolute().name in names]
 
 
 def read_case(folder: Path) -> LabelledCase:
@@ -115,7 +115,7 @@ def read_case(folder: Path) -> LabelledCase:
     lesion = read_label(folder, "lesion", image, _LESION)
     lung = read_label(folder, "lung", image, _LUNG)
     return LabelledCase(
-        name=folder.resolve().name,
+        name=folder.absolute().name,
         hu=np.clip(np.rint(image.values), -1024, 32767).astype(np.int16),
         lesion=unknown if lesion is None else lesion,
         lung=unknown if lung is None else lung,

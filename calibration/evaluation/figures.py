@@ -122,6 +122,11 @@ class CaseFigures:
         return _difference(self.po, self.po_reference)
 
     @property
+    def po_error_percent(self) -> float | None:
+        """The same in percent of the reference (the lesion/lung ratio of Shiri et al. 2021)."""
+        return percent_difference(self.po, self.po_reference)
+
+    @property
     def pho_error(self) -> float | None:
         """Found minus reference, points."""
         return _difference(self.pho, self.pho_reference)
@@ -143,7 +148,11 @@ class CaseFigures:
         for region, figures in (("lesion", self.lesion), ("lung", self.lung)):
             for name, value in figures.record().items():
                 flat[region_name(name, region)] = value
-        return flat | {"po_error": self.po_error, "pho_error": self.pho_error}
+        return flat | {
+            "po_error": self.po_error,
+            "po_error_percent": self.po_error_percent,
+            "pho_error": self.pho_error,
+        }
 
 
 def region_name(figure: str, region: str) -> str:

@@ -29,7 +29,8 @@ def overall(figures: Sequence[CaseFigures]) -> dict[str, object]:
     have it (``dice_lesion_mean``, ``dice_lesion_worst``); of differences the
     signed mean and the mean and worst size (``hu_difference_lung_mean``,
     ``..._mean_absolute``, ``..._worst``). ``po_error_mean``, ``po_error_worst``,
-    ``pho_error_*``: size of the error in points. ``po_whole_worst``: the largest
+    ``pho_error_*``: size of the error in points; ``po_error_percent_*``: in percent
+    of the reference. ``po_whole_worst``: the largest
     PO over whole scans. ``po``, ``pho``: :class:`Agreement` with the reference.
     ``sections``: the means, the worst and the errors again for ``thin``,
     ``medium`` and ``thick``, where there are such, and for ``thick_with_opacity``:
@@ -68,7 +69,7 @@ def _means(figures: Sequence[CaseFigures]) -> dict[str, object]:
         result |= _region_means(regions, region)
     for name in ("dice_lesion_b", "dice_annotators"):
         result |= _mean_and_worst(name, _present(figures, name), largest=False)
-    for name in ("po_error", "pho_error"):
+    for name in ("po_error", "po_error_percent", "pho_error"):
         sizes = [abs(value) for value in _present(figures, name)]
         result |= _mean_and_worst(name, sizes, largest=True)
     for name in ("po_whole", "pho_whole", "seconds"):

@@ -125,6 +125,7 @@ def _overall_rows() -> list[tuple[str, str, int]]:
             name = f"{region_name(figure, region)}|absolute"
             rows.append((f"{region}: {label}, without sign", name, 1))
     rows += [("PO error, points", "po_error", 2), ("PHO error, points", "pho_error", 2)]
+    rows += [("PO error, % of the reference", "po_error_percent", 1)]
     rows += [("PO of whole scans", "po_whole", 2), ("seconds", "seconds", 1)]
     return rows
 

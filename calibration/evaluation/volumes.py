@@ -23,6 +23,7 @@ from engines.training.cases import UNLABELLED
 _SUFFIXES = (".nii.gz", ".nii")
 #: Pixels of an axial CT are square; longer ones are cuts through a coronal or sagittal series.
 _MOST_OBLONG = 2.0
+_LEAST_VOXEL_MM3 = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,8 @@ def read_volume(path: Path) -> Volume:
         raise EvaluationError(f"{path}: a volume has three dimensions, not {values.shape}")
     if not np.isfinite(affine).all() or not np.isfinite(values).all():
         raise EvaluationError(f"{path}: some values are not finite numbers")
+    if abs(np.linalg.det(affine[:3, :3])) < _LEAST_VOXEL_MM3:
+        raise EvaluationError(f"{path}: its affine gives the voxels no size")
     turning = transform_between(io_orientation(affine), axcodes2ornt("LPS"))
     turned = affine @ inv_ornt_aff(turning, values.shape)
     _check_axial(path, turned)
@@ -111,9 +114,15 @@ def read_label(
 def _load(path: Path) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.float64]]:
     try:
         image = nibabel.load(path)
-        return np.asarray(image.get_fdata(dtype=np.float32)), np.asarray(image.affine, np.float64)
+        values = np.asarray(image.get_fdata(dtype=np.float32))
+        return _without_time(values), np.asarray(image.affine, np.float64)
     except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
         raise EvaluationError(f"{path} cannot be read as NIfTI: {error}") from error
+
+
+def _without_time(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """One volume that is stored as a series of one."""
+    return values[..., 0] if values.ndim == 4 and values.shape[3] == 1 else values
 
 
 def _check_axial(path: Path, affine: npt.NDArray[np.float64]) -> None:

@@ -84,6 +84,10 @@ def test_wrong_use_is_told_from_failure(command: Command, data: Path, tmp_path: 
     ran = command("evaluate", "--data", tmp_path)
     assert ran.code == 1
     assert "holds no case" in ran.err
+    (tmp_path / "file").touch()
+    ran = command("evaluate", "--data", data, "--report", tmp_path / "file")
+    assert ran.code == 1
+    assert "file: File exists" in ran.err
     ran = command("evaluate", "--data", data, "--models", tmp_path)
     assert ran.code == 1
     assert "no model found" in ran.err

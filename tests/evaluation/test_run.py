@@ -45,6 +45,7 @@ def test_scores_count_the_slices_with_both_labels() -> None:
     assert figures.po_reference == pytest.approx(100 * 2 / 3)
     assert figures.pho_reference == pytest.approx(100 * 1 / 3)
     assert figures.po_error == pytest.approx(25 - 200 / 3)
+    assert figures.po_error_percent == pytest.approx(-62.5)
     assert (figures.po_whole, figures.pho_whole, figures.seconds) == (12.5, 1.5, 0.5)
 
 

@@ -77,6 +77,11 @@ def test_missing_labels_are_unlabelled(tmp_path: Path) -> None:
     assert (case.lung == 255).all()
 
 
+def test_a_series_of_one_volume_is_that_volume(tmp_path: Path) -> None:
+    case = read_case(write(tmp_path / "one", image=hu()[..., None]))
+    np.testing.assert_array_equal(case.hu, hu().transpose(2, 1, 0))
+
+
 def test_uncompressed_files_are_read_too(tmp_path: Path) -> None:
     write_nifti(tmp_path / "one" / "image.nii", hu())
     assert read_case(tmp_path / "one").hu.shape == SHAPE[::-1]

@@ -57,9 +57,13 @@ def run_evaluation(choice: Choice, report: Path | None = None) -> Evaluation:
         cannot be inferred.
     ModelError, RuntimeUnavailableError
         When the models cannot be served.
+    OSError
+        When the report cannot be written; that is seen before the work begins.
     """
     try:
         folders = find_cases(choice.data, choice.names)
+        if report:
+            report.mkdir(parents=True, exist_ok=True)
         segmenter, policy = load_engines(
             choice.repository or SHIPPED, choice.model, choice.precision
         )
@@ -91,7 +95,7 @@ def _shown(folders: Sequence[Path]) -> Iterator[Path]:
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=len(folders))
         for folder in folders:
-            progress.update(task, description=folder.resolve().name)
+            progress.update(task, description=folder.absolute().name)
             yield folder
             progress.advance(task)
 
