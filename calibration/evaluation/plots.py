@@ -97,11 +97,12 @@ def _scatter(axes: Axes, places: Sequence[Point], cases: Sequence[Point]) -> Non
         name, _, x, y = places[index]
         axes.annotate(name, (x, y), (5, 4), textcoords="offset points", fontsize=7, color=_GREY)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=8)
+        below = (0.0, -0.14)
+        axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=below, ncols=2, frameon=False)
 
 
 def _axes(width: float = 5.4) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(width, 4.2), layout="constrained")
+    figure = Figure(figsize=(width, 4.6), layout="constrained")
     axes = figure.subplots()
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes
