@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from appliance.cli.errors import CliError
 from appliance.cli.options import Json
 
 
@@ -49,8 +50,13 @@ def calibrate(
     json: Json = False,
 ) -> None:
     """Quantise a model to INT8 for each runtime, and judge it against fp32 on labelled scans."""
-    from appliance.cli.calibrating.calibration import Choice, run_calibration
-    from appliance.cli.calibrating.tables import gate_view
+    try:
+        from appliance.cli.calibrating.calibration import Choice, run_calibration
+        from appliance.cli.calibrating.tables import gate_view
+    except ModuleNotFoundError as error:
+        raise CliError(
+            f"the package {error.name} is not installed (pip install 'breathhold[calibrate]')"
+        ) from error
     from appliance.cli.showing.output import console, print_json
 
     choice = Choice(model, data, _names(cases), _names(gate_on), models, method.value, out)

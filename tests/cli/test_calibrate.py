@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,16 @@ def test_what_cannot_be_done_is_said(
     ran = command("calibrate", *arguments, "--data", data, "--models", repository)
     assert ran.code == 1
     assert message in ran.err
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime"])
+def test_a_missing_package_is_named(package: str, data: Path) -> None:
+    program = (
+        f"import sys; sys.modules[{package!r}] = None\n"
+        "from appliance.cli.main import main\n"
+        f"sys.exit(main(['calibrate', 'lung', '--data', {str(data)!r}]))"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.returncode == 1
+    assert f"the package {package} is not installed" in ran.stderr
+    assert "breathhold[calibrate]" in ran.stderr
