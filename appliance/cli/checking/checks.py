@@ -91,10 +91,11 @@ def _memory() -> Check:
 
 
 def _runtimes() -> Iterator[Check]:
-    usable = {name: runtime for name, runtime in RUNTIMES.items() if not runtime.unavailable()}
+    serving = [runtime for runtime in RUNTIMES.values() if not runtime.by_name_only]
+    usable = [runtime for runtime in serving if not runtime.unavailable()]
     for name, runtime in RUNTIMES.items():
         reason = runtime.unavailable()
-        needed = not usable
+        needed = not usable and not runtime.by_name_only
         detail = reason or runtime.device()
         yield Check(f"runtime {name}", reason is None, needed, detail)
 
