@@ -25,6 +25,7 @@ def test_both_roles_ship_for_every_section() -> None:
 def test_a_shipped_model_is_sealed_and_measured(spec: ModelSpec) -> None:
     for artefact in spec.artefacts:
         artefact.verify()
+        artefact.check_gate(spec.artefact("fp32").sha256)
         assert artefact.path.stat().st_size < 20e6
     assert spec.warm_up is not None, "run python -m engines.training.seal"
     assert spec.accuracy["dice_mean"] >= {"lung": 0.96, "lesion": 0.75}[spec.role]
