@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from engines.runtimes import choose
 from engines.segmenter import Segmenter
 from tests.cli.command import Command
 from tests.evaluation.made_cases import made_chest, write_case
-from tests.tiny_models import write_tiny_repository
+from tests.tiny_models import write_block_repository, write_tiny_repository
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +114,23 @@ def test_out_leaves_the_repository_alone(
     how = load_spec(out / "lung").artefacts[1].calibration
     assert how is not None
     assert how.method == "min-max"
+
+
+def test_a_block_model_is_calibrated(command: Command, tmp_path: Path) -> None:
+    repository = write_block_repository(tmp_path / "models")
+    for name in ("first", "second"):
+        case = replace(made_chest(name, slices=50), spacing_mm=(1.5, 5.6, 5.6))
+        write_case(tmp_path / "data" / name, case)
+    ran = command(
+        "calibrate", "lesion_thin", "--data", tmp_path / "data", "--models", repository, "--json"
+    )
+    (record,) = ran.lines
+    assert [one["calibration"]["cases"] for one in record["artefacts"]] == [["first"]] * 2
+    assert not record["artefacts"][1]["reasons"]
+    spec = load_spec(repository / "lesion_thin")
+    served = {"lung": "fp32", "lesion_thin": "int8", "lesion_thick": "fp32"}
+    Segmenter(load_repository(repository), choose("onnxruntime"), served)
+    assert [one.dialect for one in spec.artefacts] == ["", "openvino", "tensorrt"]
 
 
 @pytest.mark.parametrize(
