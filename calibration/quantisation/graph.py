@@ -3,7 +3,8 @@
 Convolutions are quantised; max pooling, nearest-neighbour resize and
 concatenation only pass numbers on, so all tensors around them share one range
 and they stay in INT8. Of a residual addition the shortcut is quantised: the
-convolution on the other side takes it up as it writes its result.
+convolution on the other side takes it up as it writes its result. Whether that
+result is rounded before it is added is the dialect's choice.
 """
 
 from __future__ import annotations
@@ -92,13 +93,17 @@ class Network:
 
     def shortcut(self, node: onnx.NodeProto, quantised: Collection[str]) -> str | None:
         """The side of an addition that is quantised; None where no INT8 result is added to."""
-        makers = [self._producers.get(name) for name in node.input]
         if any(name in self.weights for name in node.input):
             return None
-        from_conv = [maker is not None and maker.name in quantised for maker in makers]
+        from_conv = [self.is_made_by(name, quantised) for name in node.input]
         if not any(from_conv):
             return None
         return str(node.input[1] if from_conv[0] else node.input[0])
+
+    def is_made_by(self, tensor: str, layers: Collection[str]) -> bool:
+        """Whether one of these layers computes the tensor."""
+        maker = self._producers.get(tensor)
+        return maker is not None and maker.name in layers
 
     def _passes(self, tensor: str) -> bool:
         return any(True for _ in self._passed_from(tensor))

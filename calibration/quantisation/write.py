@@ -1,8 +1,10 @@
 """Writing Q/DQ ONNX from a table of ranges, in the dialect of a runtime.
 
-"openvino": uint8 activations over the whole range. "tensorrt": int8 activations,
-symmetric about zero point 0, as TensorRT wants them; Q/DQ also after each layer
-that passes tensors on, so that none of them has to be moved for fusing. Weights
+"openvino": uint8 activations over the whole range; both sides of a residual
+addition are quantised, which OpenVINO needs to add within the convolution.
+"tensorrt": int8 activations, symmetric about zero point 0, as TensorRT wants
+them; Q/DQ also after each layer that passes tensors on, so that none of them has
+to be moved for fusing, and of an addition only on the shortcut. Weights
 are int8, symmetric, one scale an output channel; biases stay fp32.
 """
 
@@ -73,12 +75,31 @@ class _Writer:
 
     def _carried(self) -> dict[str, Range]:
         """The tensors that carry Q/DQ, with the range their group shares."""
-        return {
+        carried = {
+            name: self._table.shared([name])
+            for node in self._network.model.graph.node
+            for name in self._summands(node)
+        }
+        return carried | {
             name: self._table.shared(group)
             for group in self._sites.groups
             for name in group
             if self._dialect == "tensorrt" or name in self._sites.sources
         }
+
+    def _summands(self, node: onnx.NodeProto) -> list[str]:
+        """The inputs of an addition that are quantised; none of other nodes."""
+        shortcut = None
+        if node.op_type == "Add":
+            shortcut = self._network.shortcut(node, self._quantised)
+        if shortcut is None:
+            return []
+        rounded = self._quantised if self._dialect == "openvino" else ()
+        return [
+            name
+            for name in node.input
+            if name == shortcut or self._network.is_made_by(name, rounded)
+        ]
 
     def _pair(self, name: str, carried: dict[str, Range]) -> list[onnx.NodeProto]:
         """Q and DQ after one tensor, if it carries them."""
@@ -105,10 +126,9 @@ class _Writer:
             new.input[:] = [
                 f"{name}:dequantised" if name in carried else name for name in new.input
             ]
-        elif node.op_type == "Add" and (shortcut := self._network.shortcut(node, self._quantised)):
+        elif summands := self._summands(node):
             new.input[:] = [
-                f"{name}:dequantised" if name == shortcut and name in carried else name
-                for name in new.input
+                f"{name}:dequantised" if name in summands else name for name in node.input
             ]
         return new
 

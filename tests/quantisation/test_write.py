@@ -100,10 +100,20 @@ def test_what_is_concatenated_shares_one_range() -> None:
     assert len({float(tensors[f"{name}:scale"]) for name in group}) == 1
 
 
-def test_the_shortcut_of_an_addition_is_quantised_and_the_convolution_is_not() -> None:
-    graph = write_qdq(Network(made_network("flat")), table("flat"), "openvino").graph
-    (addition,) = [node for node in graph.node if node.op_type == "Add"]
-    assert list(addition.input) == ["inner:0", "stem.relu:0:dequantised"]
+@pytest.mark.parametrize(
+    ("dialect", "kept", "summands"),
+    [
+        ("openvino", (), ["inner:0:dequantised", "stem.relu:0:dequantised"]),
+        ("tensorrt", (), ["inner:0", "stem.relu:0:dequantised"]),
+        ("openvino", ("inner",), ["inner:0", "stem.relu:0"]),
+    ],
+)
+def test_what_is_rounded_before_an_addition(
+    dialect: str, kept: tuple[str, ...], summands: list[str]
+) -> None:
+    written = write_qdq(Network(made_network("flat")), replace(table("flat"), kept=kept), dialect)
+    (addition,) = [node for node in written.graph.node if node.op_type == "Add"]
+    assert list(addition.input) == summands
 
 
 def test_kept_layers_read_what_was_never_rounded() -> None:
