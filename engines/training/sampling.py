@@ -36,7 +36,7 @@ class _Shares:
 
 _PAINTED: dict[Role, _Shares] = {
     "lung": _Shares(0.65, gas=0.3, opacity=0.2, largest_dense=26.0, settled=0.08, motion=0.06),
-    "lesion": _Shares(0.3, gas=0.05, opacity=0.2, largest_dense=60.0, settled=0.1, motion=0.06),
+    "lesion": _Shares(0.3, gas=0.05, opacity=0.25, largest_dense=60.0, settled=0.06, motion=0.04),
 }
 
 
