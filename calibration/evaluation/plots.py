@@ -79,7 +79,8 @@ def dice_bars(figures: Sequence[CaseFigures]) -> bytes:
         for place, value in zip(places, values, strict=True):
             text = "-" if value is None else f"{value:.2f}"
             axes.text(place + shift, (value or 0) + 0.01, text, ha="center", fontsize=7)
-    axes.set_xticks(places, [one.case for one in figures], rotation=40, ha="right")
+    names = [one.case for one in figures]
+    axes.set_xticks(places, names, rotation=40, ha="right", parse_math=False)
     axes.set(ylim=(0, 1.12), ylabel="Dice", title="Dice, case by case")
     axes.legend(loc="lower right", fontsize=8)
     return _png(figure)
@@ -95,7 +96,8 @@ def _scatter(axes: Axes, places: Sequence[Point], cases: Sequence[Point]) -> Non
     errors = [abs(found - true) for *_, found, true in cases]
     for index in np.argsort(errors)[::-1][:_NAMED]:
         name, _, x, y = places[index]
-        axes.annotate(name, (x, y), (5, 4), textcoords="offset points", fontsize=7, color=_GREY)
+        text = axes.annotate(name, (x, y), (5, 4), textcoords="offset points", fontsize=7)
+        text.set(color=_GREY, parse_math=False)
     if axes.get_legend_handles_labels()[0]:
         below = (0.0, -0.14)
         axes.legend(fontsize=8, loc="upper left", bbox_to_anchor=below, ncols=2, frameon=False)

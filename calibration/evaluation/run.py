@@ -29,7 +29,7 @@ class FoundMasks:
     lung, lesion
         Shape (slices, rows, columns), foot to head; lesion lies inside lung.
     scores
-        Of the whole scan, as the daemon reports them.
+        Of the whole scan, as the daemon counts them, however short the scan is.
     seconds
         Segmenting took.
     """

@@ -24,6 +24,16 @@ _SUFFIXES = (".nii.gz", ".nii")
 #: Pixels of an axial CT are square; longer ones are cuts through a coronal or sagittal series.
 _MOST_OBLONG = 2.0
 _LEAST_VOXEL_MM3 = 1e-6
+#: What nibabel raises for files that are no NIfTI, are cut off, or hold colours.
+_UNREADABLE = (
+    ImageFileError,
+    HeaderDataError,
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+    TypeError,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +110,8 @@ def read_label(
         return None
     label = read_volume(path)
     _check_grid(path, label, image)
-    other = np.setdiff1d(label.values, [0, *present, UNLABELLED])
+    meant = np.isin(label.values, [0, *present, UNLABELLED])
+    other = np.unique(label.values[~meant])
     if other.size:
         values = ", ".join(f"{value:g}" for value in other[:5])
         raise EvaluationError(
@@ -116,7 +127,7 @@ def _load(path: Path) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.float64]
         image = nibabel.load(path)
         values = np.asarray(image.get_fdata(dtype=np.float32))
         return _without_time(values), np.asarray(image.affine, np.float64)
-    except (ImageFileError, HeaderDataError, OSError, EOFError, zlib.error, ValueError) as error:
+    except _UNREADABLE as error:
         raise EvaluationError(f"{path} cannot be read as NIfTI: {error}") from error
 
 

@@ -78,6 +78,16 @@ def test_what_is_not_there_is_said(
     assert not ran.out
 
 
+def test_a_case_may_have_any_name(command: Command, repository: Path, tmp_path: Path) -> None:
+    """Brackets and dollars mean something to the libraries that write tables and plots."""
+    path = write_case(tmp_path / r"[red]4 $\none$", made_chest())
+    report = tmp_path / "report"
+    ran = command("evaluate", "--data", path, "--models", repository, "--report", report)
+    assert ran.code == 0, ran.err
+    assert path.name in ran.out
+    assert path.name in ran.err
+
+
 def test_wrong_use_is_told_from_failure(command: Command, data: Path, tmp_path: Path) -> None:
     assert command("evaluate").code == 2
     assert command("evaluate", "--data", data, "--precision", "fp7").code == 2

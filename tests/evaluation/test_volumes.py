@@ -160,3 +160,9 @@ def test_truncated_files_are_named(tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:150])
     with pytest.raises(EvaluationError, match="cannot be read as NIfTI"):
         read_case(tmp_path / "one")
+
+
+def test_colours_are_no_image(tmp_path: Path) -> None:
+    colours = np.zeros(SHAPE, np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
+    with pytest.raises(EvaluationError, match="cannot be read as NIfTI"):
+        read_case(write(tmp_path / "one", image=colours))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from appliance.cli.errors import CliError
@@ -95,7 +96,7 @@ def _shown(folders: Sequence[Path]) -> Iterator[Path]:
     with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=len(folders))
         for folder in folders:
-            progress.update(task, description=folder.absolute().name)
+            progress.update(task, description=escape(folder.absolute().name))
             yield folder
             progress.advance(task)
 

@@ -5,13 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from appliance.cli.evaluating.evaluation import Evaluation
 from calibration.evaluation import Agreement, CaseFigures, agreement, sections
 
-_CASE_HEADS = ("case", "section", "Dice lesion", "Dice lung", "PO", "ref.", "PHO", "ref.", "s")
+_CASE_HEADS = (
+    "case",
+    "section",
+    "Dice lesion",
+    "Dice lung",
+    "PO",
+    "ref.",
+    "PHO",
+    "ref.",
+    "PO whole",
+    "s",
+)
 _PART_HEADS = ("mean (worst)", "cases", "Dice lesion", "Dice lung", "PO error", "PHO error")
 _NAMES = {"thick_with_opacity": "thick, PO >= 0.5"}
 
@@ -33,9 +45,9 @@ def evaluation_view(evaluation: Evaluation) -> RenderableType:
 def _cases(figures: Iterable[CaseFigures]) -> Table:
     table = _table(_CASE_HEADS, left=2)
     for one in figures:
-        scores = (one.po, one.po_reference, one.pho, one.pho_reference)
+        scores = (one.po, one.po_reference, one.pho, one.pho_reference, one.po_whole)
         table.add_row(
-            one.case,
+            escape(one.case),
             one.section,
             _number(one.lesion.dice, 3),
             _number(one.lung.dice, 3),
