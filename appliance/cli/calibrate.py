@@ -65,8 +65,8 @@ def calibrate(
         print_json(outcome.record)
     else:
         console().print(gate_view(outcome.gated))
-    if not outcome.passed:
-        raise typer.Exit(1)
+    if failed := outcome.failed:
+        raise CliError(f"{model} did not pass the gate in the dialect of {' and '.join(failed)}")
 
 
 def _names(text: str) -> tuple[str, ...]:

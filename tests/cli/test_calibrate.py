@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -40,6 +41,7 @@ def calibrated(command: Command, data: Path, repository: Path, *more: object) ->
     assert ran.out, ran.err
     record: dict[str, Any] = json.loads(ran.out)
     assert ran.code == (0 if record["passed"] else 1), ran.err
+    assert record["passed"] or "lung did not pass the gate in the dialect of" in ran.err
     return record
 
 
@@ -98,6 +100,13 @@ def gated_again(command: Command, data: Path, repository: Path) -> None:
     )  # fmt: skip
     assert ran.code == 1
     assert "calibrated on: first" in ran.err
+    spec = repository / "lung" / "spec.toml"
+    whole = spec.read_text()
+    spec.write_text(re.sub(r"\[artefact\.calibration\]\n.*\n.*\n.*\n", "", whole))
+    ran = command("calibrate", "lung", "--data", data, "--models", repository, "--gate-only")
+    assert ran.code == 1
+    assert "does not say on which scans it was calibrated" in ran.err
+    spec.write_text(whole)
     path = repository / "lung" / "1" / "model.int8.tensorrt.onnx"
     path.write_bytes(path.read_bytes() + b"\x12\x00")
     with pytest.raises(ModelError, match="not the file that passed"):

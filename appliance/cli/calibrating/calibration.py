@@ -51,7 +51,12 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        return all(gated.verdict.passed for gated in self.gated)
+        return not self.failed
+
+    @property
+    def failed(self) -> list[str]:
+        """The dialects that did not pass."""
+        return [gated.artefact.dialect for gated in self.gated if not gated.verdict.passed]
 
     @property
     def record(self) -> dict[str, object]:
@@ -102,16 +107,16 @@ def _run(choice: Choice, gate_only: bool) -> Outcome:
 def _model(choice: Choice) -> tuple[Sequence[ModelSpec], ModelSpec, Path]:
     """The repository to work on, the model in it, and the model's folder."""
     repository = choice.models or SHIPPED
+    names = [spec.name for spec in load_repository(repository)]
+    if choice.model not in names:
+        raise CliError(f"no model is called {choice.model!r}; there are {', '.join(names)}")
     if choice.out is not None:
         if choice.out.exists():
             raise CliError(f"{choice.out} is there already")
         repository = Path(shutil.copytree(repository, choice.out))
     specs = load_repository(repository)
-    for spec in specs:
-        if spec.name == choice.model:
-            return specs, spec, repository / spec.name
-    names = ", ".join(spec.name for spec in specs)
-    raise CliError(f"no model is called {choice.model!r}; there are {names}")
+    (spec,) = [spec for spec in specs if spec.name == choice.model]
+    return specs, spec, repository / spec.name
 
 
 def _present(spec: ModelSpec) -> list[Artefact]:
@@ -119,6 +124,11 @@ def _present(spec: ModelSpec) -> list[Artefact]:
     if not artefacts:
         raise CliError(f"{spec.name} has no int8 artefact to judge")
     for one in artefacts:
+        if one.calibration is None or not one.dialect:
+            raise CliError(
+                f"{one.path}: spec.toml does not say on which scans it was calibrated, and in "
+                "which dialect it is written, so the gate cannot judge it"
+            )
         one.verify()
     return artefacts
 

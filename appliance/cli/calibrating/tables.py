@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
+from rich.markup import escape
 from rich.table import Table
 
 from calibration.gate.gate import Gated
@@ -25,7 +26,7 @@ def _table(gated: Gated) -> Table:
             _pair(getattr(one.fp32, name), getattr(one.int8, name), digits)
             for name, digits in (("dice_lesion", 3), ("dice_lung", 3), ("po", 2), ("pho", 2))
         ]
-        table.add_row(one.case, *pairs)
+        table.add_row(escape(one.case), *pairs)
     return table
 
 
@@ -42,4 +43,4 @@ def _verdict(gated: Gated) -> str:
     if how:
         kept = ", ".join(how.kept) or "none"
         facts.append(f"ranges by {how.method}, kept in fp32: {kept}")
-    return ". ".join(facts) + "."
+    return escape(". ".join(facts) + ".")
