@@ -83,9 +83,18 @@ def _served(data: Path, spec: ModelSpec) -> list[str]:
 
 
 def _patients(data: Path) -> dict[str, str]:
-    """Patient by case from ``cases.csv``; a case that is not there is its own patient."""
+    """Patient by case from ``cases.csv``; a case that is not there is its own patient.
+
+    Raises
+    ------
+    EvaluationError
+        When the file does not say whose each case is.
+    """
     path = data / "cases.csv"
     if not path.is_file():
         return {}
     with path.open(newline="", encoding="utf-8") as file:
-        return {row["case"]: row["patient"] for row in csv.DictReader(file)}
+        rows = csv.DictReader(file)
+        if missing := {"case", "patient"} - set(rows.fieldnames or ()):
+            raise EvaluationError(f"{path} has no column {' and no '.join(sorted(missing))}")
+        return {row["case"]: row["patient"] for row in rows}

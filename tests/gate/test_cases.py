@@ -41,6 +41,12 @@ def test_patients_never_stand_on_both_sides(data: Path, tmp_path: Path) -> None:
         other_cases(data, spec, ["a1", "b", "c"])
 
 
+def test_a_table_that_does_not_say_whose_a_case_is_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "cases.csv").write_text("case,age\na,50\n")
+    with pytest.raises(EvaluationError, match=r"cases\.csv has no column patient"):
+        check_disjoint(tmp_path, ["a"], ["b"])
+
+
 def test_scans_of_other_sections_are_refused(data: Path, tmp_path: Path) -> None:
     folder = write_tiny_repository(tmp_path) / "lung"
     text = (folder / "spec.toml").read_text()
