@@ -79,6 +79,8 @@ def _fold(folder: Path) -> Fold:
 
     runs = tuple(sorted(path.parent for path in folder.glob("*/recipe.json")))
     held_out = {tuple(load_recipe(run).held_out) for run in runs}
+    if not runs:
+        raise FoldError(f"{folder}: no run found (no <model>/recipe.json)")
     if len(held_out) != 1:
         raise FoldError(f"{folder}: its runs do not leave out the same patients")
     (patients,) = held_out
@@ -127,6 +129,8 @@ def main(arguments: list[str] | None = None) -> None:
     given = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     figures: list[CaseFigures] = []
+    if given.out:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
     for fold in find_folds(given.runs):
         with TemporaryDirectory() as repository:
             figures += measure_fold(fold, given.data, Path(repository), model=given.model)

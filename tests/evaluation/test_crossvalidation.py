@@ -49,6 +49,9 @@ def test_unusable_folds_are_named(tmp_path: Path, held_out: list[list[str]], mes
 def test_a_folder_without_runs_is_named(tmp_path: Path) -> None:
     with pytest.raises(FoldError, match="no fold found"):
         find_folds(tmp_path)
+    (tmp_path / "logs").mkdir()
+    with pytest.raises(FoldError, match="logs: no run found"):
+        find_folds(tmp_path)
 
 
 def test_each_case_is_measured_once(
@@ -63,7 +66,7 @@ def test_each_case_is_measured_once(
         for model in ("lung", "lesion_thick"):
             recipe = Recipe(model, [patient], steps=1, width=16)
             Trainer(train, recipe, runs / fold / model).train()
-    out = tmp_path / "figures.json"
+    out = tmp_path / "made" / "figures.json"
     crossvalidation.main(f"--data {data} --runs {runs} --model lesion_thick --out {out}".split())
     content = json.loads(out.read_text())
     assert [case["case"] for case in content["cases"]] == ["a", "b"]
