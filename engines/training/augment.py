@@ -41,7 +41,7 @@ def collate(samples: list[Sample], rng: np.random.Generator, crop: int | None) -
     planes = torch.from_numpy(np.stack([s.planes for s in samples]))
     label = torch.from_numpy(np.stack([s.label for s in samples]))
     known = torch.from_numpy(np.stack([s.known for s in samples])).float()
-    grid = _grid(len(samples), rng, crop)
+    grid = _grid([sample.focus for sample in samples], rng, crop)
     inside = (grid.abs() <= 1).all(dim=3)[:, None]
     planes = _sampled(planes, grid, "bilinear", "border")
     label = _sampled(label, grid, "nearest", "zeros")
@@ -54,9 +54,14 @@ def _sampled(image: Tensor, grid: Tensor, mode: str, padding: str) -> Tensor:
     return F.grid_sample(image, grid, mode=mode, padding_mode=padding, align_corners=False)
 
 
-def _grid(count: int, rng: np.random.Generator, crop: int | None) -> Tensor:
-    """Where to sample: whole frames, or windows anywhere in the frame and a little beyond."""
-    size = crop or SIZE
+def _grid(
+    focus: list[tuple[int, int] | None], rng: np.random.Generator, crop: int | None
+) -> Tensor:
+    """Where to sample: whole frames, or windows.
+
+    A window shows its sample's focus, or lies anywhere in the frame and a little beyond.
+    """
+    size, count = crop or SIZE, len(focus)
     scale = np.exp(rng.uniform(np.log(0.75), np.log(1.3), count))
     turn = np.deg2rad(rng.uniform(-8, 8, count))
     flip = np.where(rng.random(count) < 0.5, -1.0, 1.0)
@@ -67,7 +72,17 @@ def _grid(count: int, rng: np.random.Generator, crop: int | None) -> Tensor:
     theta[:, 0, 0], theta[:, 0, 1] = zoom * np.cos(turn) * flip, -zoom * np.sin(turn)
     theta[:, 1, 0], theta[:, 1, 1] = zoom * np.sin(turn) * flip, zoom * np.cos(turn)
     theta[:, :, 2] = shift
+    for index, place in enumerate(focus):
+        if crop and place is not None:
+            away = 0.7 * zoom[index] * rng.uniform(-1, 1, 2)
+            theta[index, :, 2] = _position(place) + away
     return F.affine_grid(torch.from_numpy(theta), [count, 1, size, size], align_corners=False)
+
+
+def _position(place: tuple[int, int]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+    """Row and column as x and y from -1 to 1."""
+    row, column = place
+    return (2 * np.array([column, row]) + 1) / SIZE - 1
 
 
 def _outside(count: int, rng: np.random.Generator) -> Tensor:

@@ -43,14 +43,15 @@ def export(run: Path, model: Path, version: int = 1) -> None:
 
 
 class _WithSigmoid(nn.Module):  # type: ignore[misc]
-    """The network's first map as a probability; maps that only helped to learn are gone."""
+    """The first of a network's maps as a probability; those that only helped to learn are gone."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, maps: int) -> None:
         super().__init__()
         self.network = copy.deepcopy(network)
         head = self.network.head
-        head.weight = nn.Parameter(head.weight[:1])
-        head.bias = nn.Parameter(head.bias[:1])
+        first = len(head.weight) // maps
+        head.weight = nn.Parameter(head.weight[:first])
+        head.bias = nn.Parameter(head.bias[:first])
 
     def forward(self, planes: torch.Tensor) -> torch.Tensor:
         return torch.sigmoid(self.network(planes))
@@ -64,7 +65,7 @@ def _write_onnx(network: nn.Module, plan: ModelPlan, path: Path) -> None:
         # weights in a second file.
         warnings.simplefilter("ignore", DeprecationWarning)
         torch.onnx.export(
-            _WithSigmoid(network).eval(),
+            _WithSigmoid(network, plan.maps).eval(),
             (example,),
             str(path),
             input_names=["planes"],

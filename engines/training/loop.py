@@ -15,6 +15,7 @@ from engines.training.augment import Batch, collate
 from engines.training.cases import Case
 from engines.training.curve import Curve
 from engines.training.losses import training_loss
+from engines.training.models import Role
 from engines.training.sampling import Sampler
 from engines.training.state import (
     Average,
@@ -28,7 +29,9 @@ from engines.training.state import (
 logger = logging.getLogger(__name__)
 
 #: Slices in a step: whole frames, or windows of so many pixels a side.
-_FRAMES, _CROPS, _CROP_SIDE = 4, 10, 160
+_FRAMES, _CROPS, _CROP_SIDE = 4, 12, 128
+#: Every so many steps frames are whole; lung networks must see more of them.
+_WHOLE_EVERY: dict[Role, int] = {"lung": 2, "lesion": 4}
 #: Blocks in a step: whole frames of a few planes, or windows of all planes.
 _BLOCKS, _FRAME_PLANES, _BLOCK_SIDE = 2, 8, 160
 _WARM_UP_STEPS = 60
@@ -99,7 +102,7 @@ class Trainer:
 
     def _batch(self) -> Batch:
         """Whole frames and crops take turns."""
-        whole = self._step % 2 == 0
+        whole = self._step % _WHOLE_EVERY[self._recipe.plan.role] == 0
         if self._recipe.plan.is_block:
             planes, side = (_FRAME_PLANES, None) if whole else (None, _BLOCK_SIDE)
             samples = [self._sampler.draw(planes) for _ in range(_BLOCKS)]

@@ -57,26 +57,31 @@ class ModelPlan:
         """True when the network answers for every plane it sees."""
         return self.network in ("vbnet", "denseunet")
 
-    def build(self) -> nn.Module:
-        """A fresh network.
+    @property
+    def maps(self) -> int:
+        """What the network answers for each target.
 
-        A lesion network also predicts the lung, which only helps it to learn:
-        maps 1 to n are lesion, n + 1 to 2 n lung; the shipped model drops those.
+        A lesion network also predicts the lung, which only helps it to learn: the
+        maps of the lung follow those of the lesion, and the shipped model drops them.
         """
+        return 2 if self.role == "lesion" else 1
+
+    def build(self) -> nn.Module:
+        """A fresh network."""
         match self.network:
             case "unet2d":
                 return UNet2d(self.planes, self.width)
             case "unet25d":
-                return UNet25d(self.planes, self.width, outputs=2)
+                return UNet25d(self.planes, self.width, outputs=self.maps)
             case "vbnet":
-                return VBNet(self.width, outputs=2)
+                return VBNet(self.width, outputs=self.maps)
             case "denseunet":
-                return DenseUNet(self.width, outputs=2)
+                return DenseUNet(self.width, outputs=self.maps)
 
 
 PLANS: dict[str, ModelPlan] = {
     "lung": ModelPlan("lung", "unet2d", ("thin", "medium", "thick"), 1, 0.0, width=16),
-    "lesion_thick": ModelPlan("lesion", "unet25d", ("medium", "thick"), 3, 3.0, width=16),
+    "lesion_thick": ModelPlan("lesion", "unet25d", ("medium", "thick"), 3, 3.0, width=24),
     "lesion_thin": ModelPlan("lesion", "vbnet", ("thin",), 16, 3.0, width=8, overlap=4),
 }
 

@@ -18,6 +18,8 @@ _THICKENED_SHARE = 0.35
 _THICK_MM = (2.0, 6.5)
 #: What the second annotation counts where there is one: it marks more, and neither is the truth.
 _SECOND_SHARE = 0.3
+#: Windows that may lie anywhere in the frame.
+_ANYWHERE_SHARE = 0.2
 #: Scans coarser than this are interpolated into blocks, seldom.
 _COARSE_MM, _COARSE_WEIGHT = 3.0, 0.5
 
@@ -36,7 +38,7 @@ class _Shares:
 
 _PAINTED: dict[Role, _Shares] = {
     "lung": _Shares(0.65, gas=0.3, opacity=0.2, largest_dense=26.0, settled=0.08, motion=0.06),
-    "lesion": _Shares(0.3, gas=0.05, opacity=0.25, largest_dense=60.0, settled=0.06, motion=0.04),
+    "lesion": _Shares(0.3, gas=0.05, opacity=0.15, largest_dense=30.0, settled=0.06, motion=0.04),
 }
 
 
@@ -53,11 +55,14 @@ class Sample:
         lung follow those of the lesion.
     known
         bool, shape of `label`: where the label counts.
+    focus
+        Row and column that a window should show; None for anywhere.
     """
 
     planes: npt.NDArray[np.float32]
     label: npt.NDArray[np.float32]
     known: npt.NDArray[np.bool_]
+    focus: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -150,7 +155,22 @@ class Sampler:
             planes = self._painter.moved(planes)
         label = lung if self._plan.role == "lung" else np.concatenate([lesion, lung])
         known = ~np.isnan(label)
-        return Sample(planes, np.where(known, label, 0).astype(np.float32), known)
+        label = np.where(known, label, 0).astype(np.float32)
+        return Sample(planes, label, known, self._focus(lesion, lung))
+
+    def _focus(
+        self, lesion: npt.NDArray[np.float32], lung: npt.NDArray[np.float32]
+    ) -> tuple[int, int] | None:
+        """A place in the lesion or the lung: most of a frame is of no use to learn lesions."""
+        if self._plan.role == "lung" or self._rng.random() < _ANYWHERE_SHARE:
+            return None
+        choices = (lesion, lung) if self._rng.random() < 0.6 else (lung, lesion)
+        for label in choices:
+            places = np.argwhere((label > 0.5).any(axis=0))
+            if len(places):
+                row, column = places[self._rng.integers(len(places))]
+                return int(row), int(column)
+        return None
 
     def _with_gap(self, chosen: list[int], target: int, count: int) -> list[int]:
         """A neighbour that is missing: the next one further away, or none beyond the end."""

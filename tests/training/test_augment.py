@@ -53,3 +53,17 @@ def test_grading_shifts_hu_but_keeps_their_order() -> None:
 def test_equal_chance_gives_equal_batches() -> None:
     first, second = (collate(_samples(2), np.random.default_rng(7), 64) for _ in range(2))
     torch.testing.assert_close(first.planes, second.planes, rtol=0, atol=0)
+
+
+def test_a_window_shows_its_focus() -> None:
+    hu, _, _ = disks(1, lesion_from=0)
+    known = np.ones((1, 256, 256), bool)
+    place = np.zeros((1, 256, 256), np.float32)
+    place[0, 60:64, 200:204] = 1
+    samples = [Sample(windowed(hu), place, known, focus=(62, 202)) for _ in range(40)]
+    batch = collate(samples, np.random.default_rng(5), 96)
+    shown = batch.label.amax(dim=(1, 2, 3)) == 1
+    assert shown.float().mean() > 0.9
+    anywhere = [Sample(windowed(hu), place, known) for _ in range(40)]
+    seldom = collate(anywhere, np.random.default_rng(5), 96).label.amax(dim=(1, 2, 3)) == 1
+    assert seldom.float().mean() < 0.5

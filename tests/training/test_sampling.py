@@ -85,3 +85,15 @@ def test_diseased_slices_come_more_often() -> None:
     sampler = Sampler([made_case(spacing=5.0)], PLANS["lesion_thick"], np.random.default_rng(1))
     share = np.mean([sampler.draw().label.any() for _ in range(200)])
     assert share > 0.75  # 5 of 8 slices are diseased
+
+
+def test_windows_look_at_lesions_and_lung_but_lung_networks_anywhere() -> None:
+    case = made_case(spacing=5.0)
+    rng = np.random.default_rng(1)
+    focus = [Sampler([case], PLANS["lesion_thick"], rng).draw().focus for _ in range(30)]
+    places = [place for place in focus if place is not None]
+    assert 15 < len(places) < 30
+    assert all(case.lung[0, row, column] for row, column in places)
+    assert any(case.lesion[5, row, column] for row, column in places)
+    lung = Sampler([case], PLANS["lung"], rng)
+    assert all(lung.draw().focus is None for _ in range(5))
