@@ -82,7 +82,7 @@ class ModelPlan:
 PLANS: dict[str, ModelPlan] = {
     "lung": ModelPlan("lung", "unet2d", ("thin", "medium", "thick"), 1, 0.0, width=16),
     "lesion_thick": ModelPlan("lesion", "unet25d", ("medium", "thick"), 3, 3.0, width=24),
-    "lesion_thin": ModelPlan("lesion", "vbnet", ("thin",), 16, 3.0, width=8, overlap=4),
+    "lesion_thin": ModelPlan("lesion", "vbnet", ("thin",), 16, 3.0, width=16, overlap=4),
 }
 
 

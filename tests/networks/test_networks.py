@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from engines.networks.blocks3d import folded, unfolded
 from engines.networks.denseunet import DenseBlock, DenseUNet
 from engines.networks.unet2d import UNet2d
 from engines.networks.unet25d import UNet25d
@@ -82,12 +83,21 @@ def test_the_encoder_at_full_width_is_resnet_34() -> None:
 def test_a_second_map_follows_the_first_for_all_planes() -> None:
     network = VBNet(width=4, outputs=2).eval()
     nn.init.zeros_(network.head.weight)
-    network.head.bias.data[:] = torch.tensor([1.0, 2.0])
+    network.head.bias.data[:] = torch.tensor([1.0] * 4 + [2.0] * 4)
     with torch.no_grad():
         answer = network(torch.rand(1, 8, 32, 32))
     assert answer.shape == (1, 16, 32, 32)
     assert (answer[:, :8] == 1).all()
     assert (answer[:, 8:] == 2).all()
+
+
+def test_unfolding_brings_back_what_was_folded() -> None:
+    planes = torch.rand(2, 8, 6, 10)
+    volume = folded(planes)
+    assert volume.shape == (2, 4, 8, 3, 5)
+    torch.testing.assert_close(unfolded(volume), planes, rtol=0, atol=0)
+    both = unfolded(torch.cat([volume, 2 * volume], dim=1))
+    torch.testing.assert_close(both, torch.cat([planes, 2 * planes], dim=1), rtol=0, atol=0)
 
 
 def test_the_blocks_of_vbnet_are_bottlenecks_that_add_their_input() -> None:
@@ -110,6 +120,7 @@ def test_a_dense_layer_sees_the_input_and_all_layers_before_it() -> None:
 def test_denseunet_keeps_planes_apart_until_they_are_as_far_apart_as_pixels() -> None:
     network = DenseUNet(width=4)
     steps = [down[0].stride for down in network.down]
-    assert steps == [(1, 2, 2), (1, 2, 2), (2, 2, 2), (2, 2, 2)]
+    assert steps == [(1, 2, 2), (2, 2, 2), (2, 2, 2), (2, 2, 2)]
     flat = [layer[0].kernel_size for layer in network.encode[0].layers]
     assert flat == [(1, 3, 3), (1, 3, 3)]
+    assert network.stem[0].in_channels == 4

@@ -40,7 +40,7 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     patch.setattr(loop, "_CROPS", 2)
     patch.setattr(loop, "_CROP_SIDE", 64)
     patch.setattr(loop, "_BLOCKS", 1)
-    patch.setattr(loop, "_FRAME_PLANES", 4)
+    patch.setattr(loop, "_FRAME_PLANES", 8)
     patch.setattr(loop, "_BLOCK_SIDE", 32)
     patch.setattr(loop, "_REPORT_STEPS", 2)
     for model, width in _WIDTHS.items():
