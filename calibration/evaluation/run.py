@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from appliance.inference.volume import SliceResult, segment_volume
+from appliance.inference.volume import SliceResult, VolumeError, segment_volume
 from appliance.quantify.scores import Scores, score, volumes
 from appliance.quantify.tally import HIGH_OPACITY_HU
 from appliance.scan.scan import ScanPolicy
 from appliance.scan.stack import section_of
 from calibration.evaluation.cases import Label, LabelledCase, slices_of
+from calibration.evaluation.errors import EvaluationError
 from calibration.evaluation.figures import CaseFigures, RegionFigures
 from calibration.evaluation.measures import Mask, Overlap, count, mean_hu, percent_of
 from calibration.evaluation.surfaces import surface_distances
@@ -53,9 +54,7 @@ def evaluate_case(case: LabelledCase, segmenter: Segmenter, policy: ScanPolicy) 
     Raises
     ------
     EvaluationError
-        When the case is no scan.
-    VolumeError
-        When a slice is refused or cannot be inferred.
+        When the case is no scan, or a slice is refused or cannot be inferred.
     """
     return compare(case, segment_case(case, segmenter, policy))
 
@@ -64,7 +63,10 @@ def segment_case(case: LabelledCase, segmenter: Segmenter, policy: ScanPolicy) -
     """Lung and lesion of a case; errors of :func:`evaluate_case`."""
     slices = slices_of(case)
     started = time.perf_counter()
-    results = segment_volume(slices, segmenter, policy)
+    try:
+        results = segment_volume(slices, segmenter, policy)
+    except VolumeError as error:
+        raise EvaluationError(f"{case.name}: {error}") from error
     seconds = time.perf_counter() - started
     return FoundMasks(
         np.stack([result.lung for result in results]),

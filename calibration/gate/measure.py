@@ -37,7 +37,7 @@ def measure(
     ------
     ModelError, RuntimeUnavailableError
         When the models cannot be served.
-    VolumeError
+    EvaluationError
         When a case cannot be segmented.
     """
     precision = {spec.name: artefact if spec.name == model else "fp32" for spec in specs}

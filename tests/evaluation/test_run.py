@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,12 @@ from calibration.evaluation import (
     find_cases,
     load_engines,
     read_case,
+    segment_case,
 )
 from calibration.evaluation.cases import slices_of
 from engines.models import SHIPPED
 from tests.evaluation.made_cases import made_case, made_chest, made_masks, write_case
+from tests.tiny_models import write_tiny_repository
 
 #: Cases read for the reference figures: two spacings, partial and whole lung labels.
 CHECKED = ("corona006", "medseg2", "medseg8")
@@ -115,6 +118,13 @@ def test_figures_are_those_of_the_daemons_own_path(tmp_path: Path) -> None:
     assert figures.lung.dice is not None
     assert figures.lung.dice > 0.9
     assert figures.po_reference == pytest.approx(100 * chest.lesion.sum() / chest.lung.sum())
+
+
+def test_a_case_that_cannot_be_segmented_is_named(tmp_path: Path) -> None:
+    crowded = replace(made_chest("crowded"), spacing_mm=(0.06, 5.6, 5.6))
+    segmenter, policy = load_engines(write_tiny_repository(tmp_path))
+    with pytest.raises(EvaluationError, match=r"crowded: slice .* at the same position"):
+        segment_case(crowded, segmenter, policy)
 
 
 def test_one_lesion_model_can_serve_every_section() -> None:

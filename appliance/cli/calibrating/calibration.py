@@ -11,7 +11,6 @@ from pathlib import Path
 from rich.console import Console
 
 from appliance.cli.errors import CliError
-from appliance.inference.volume import VolumeError
 from calibration.evaluation import EvaluationError, LabelledCase
 from calibration.gate.cases import cases_to_calibrate, check_disjoint, other_cases, read_cases
 from calibration.gate.gate import Gated, gate
@@ -81,7 +80,7 @@ def run_calibration(choice: Choice, gate_only: bool) -> Outcome:
     """
     try:
         return _run(choice, gate_only)
-    except (EvaluationError, VolumeError) as error:
+    except EvaluationError as error:
         raise CliError(str(error)) from error
 
 

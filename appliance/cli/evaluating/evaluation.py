@@ -11,7 +11,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from appliance.cli.errors import CliError
-from appliance.inference.volume import VolumeError
 from appliance.scan.scan import ScanPolicy
 from calibration.evaluation import (
     CaseFigures,
@@ -69,7 +68,7 @@ def run_evaluation(choice: Choice, report: Path | None = None) -> Evaluation:
             choice.repository or SHIPPED, choice.model, choice.precision
         )
         figures, worst = _evaluate(folders, segmenter, policy)
-    except (EvaluationError, VolumeError) as error:
+    except EvaluationError as error:
         raise CliError(str(error)) from error
     return Evaluation(
         figures,
