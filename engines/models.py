@@ -156,16 +156,19 @@ def load_spec(folder: Path) -> ModelSpec:
     Raises
     ------
     ModelError
-        When the file is missing, is no TOML, or lacks a field.
+        When the file is missing, is no TOML, lacks a field, or names another folder.
     """
     path = folder / "spec.toml"
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _spec(folder, table)
+        spec = _spec(folder, table)
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise ModelError(f"{path}: {error}") from error
     except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"{path}: field missing or wrong: {error!r}") from error
+    if spec.name != folder.absolute().name:
+        raise ModelError(f"{path}: a model is called as its folder, not {spec.name!r}")
+    return spec
 
 
 def _spec(folder: Path, table: Mapping[str, object]) -> ModelSpec:

@@ -35,6 +35,12 @@ def test_a_repository_is_read(repository: Path) -> None:
     specs["lesion"].artefact("fp32").verify()
 
 
+def test_a_model_is_called_as_its_folder(repository: Path) -> None:
+    (repository / "lung").rename(repository / "lungs")
+    with pytest.raises(ModelError, match="called as its folder, not 'lung'"):
+        load_repository(repository)
+
+
 def test_a_block_model_is_read(tmp_path: Path) -> None:
     spec = load_spec(write_block_repository(tmp_path) / "lesion_thin")
     assert (spec.form, spec.overlap) == ("block", BLOCK_OVERLAP)
