@@ -7,6 +7,7 @@ import copy
 import hashlib
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -21,7 +22,9 @@ _OPSET = 17
 _MAX_BATCH = 16
 
 
-def export(run: Path, model: Path, version: int = 1) -> None:
+def export(
+    run: Path, model: Path, version: int = 1, sections: tuple[str, ...] | None = None
+) -> None:
     """Write ``<version>/model.onnx``, ``config.pbtxt`` and ``spec.toml`` of a run, and seal it.
 
     Parameters
@@ -32,8 +35,12 @@ def export(run: Path, model: Path, version: int = 1) -> None:
         Folder of the model in a Triton model repository; its name is the model's.
     version
         Of the model.
+    sections
+        What it serves; by default what its plan says.
     """
     plan = load_recipe(run).plan
+    if sections:
+        plan = replace(plan, sections=sections)
     artefact = model / str(version) / "model.onnx"
     artefact.parent.mkdir(parents=True, exist_ok=True)
     _write_onnx(trained_network(run), plan, artefact)
@@ -145,8 +152,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("run", type=Path, help="folder of the training run")
     parser.add_argument("--out", type=Path, required=True, help="folder of the model")
     parser.add_argument("--version", type=int, default=1)
+    parser.add_argument("--sections", help="sections to serve, comma-separated")
     given = parser.parse_args(arguments)
-    export(given.run, given.out, given.version)
+    sections = tuple(given.sections.split(",")) if given.sections else None
+    export(given.run, given.out, given.version, sections)
 
 
 if __name__ == "__main__":

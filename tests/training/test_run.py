@@ -11,7 +11,7 @@ import openvino
 import pytest
 import torch
 
-from engines.models import load_spec
+from engines.models import ModelError, load_spec
 from engines.training import __main__ as command
 from engines.training import export, loop
 from engines.training.cases import load_cases
@@ -134,3 +134,11 @@ def test_the_export_predicts_what_the_network_does(
     config = (folder / "config.pbtxt").read_text()
     assert f"dims: [ {planes}, 256, 256 ]" in config
     assert f"dims: [ {answers}, 256, 256 ]" in config
+
+
+def test_a_model_may_serve_other_sections_than_planned(runs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "lesion"
+    export.main(f"{runs / 'lesion_thick'} --out {folder} --sections thin,medium,thick".split())
+    assert load_spec(folder).sections == ("thin", "medium", "thick")
+    with pytest.raises(ModelError, match="sections must be some of"):
+        export.main(f"{runs / 'lesion_thick'} --out {folder} --sections thick,paper".split())
