@@ -21,6 +21,7 @@ from engines.training.state import (
     Average,
     Recipe,
     load_checkpoint,
+    load_recipe,
     save_checkpoint,
     save_recipe,
     trained_network,
@@ -52,6 +53,12 @@ class Trainer:
         Folder for recipe, checkpoint and loss curve.
     device
         "cpu" or "cuda".
+
+    Raises
+    ------
+    ValueError
+        When the folder holds another recipe's run, or the run to start from saw
+        somebody whom this one holds out.
     """
 
     def __init__(self, cases: list[Case], recipe: Recipe, run: Path, device: str = "cpu") -> None:
@@ -164,8 +171,10 @@ class Trainer:
         logger.info("resumed at step %d", self._step)
 
     def _start_from(self, other: str | None) -> None:
-        """Take over the averaged weights of another run."""
+        """Take over the averaged weights of another run, which saw nobody this one holds out."""
         if other is not None:
+            if seen := set(self._recipe.held_out) - set(load_recipe(Path(other)).held_out):
+                raise ValueError(f"{other} was trained on {', '.join(sorted(seen))}, held out here")
             weights = trained_network(Path(other)).state_dict()
             self._network.load_state_dict(weights)
             self._average.network.load_state_dict(weights)

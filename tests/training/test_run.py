@@ -96,6 +96,16 @@ def test_a_run_can_start_from_another(data: Path, runs: Path, tmp_path: Path) ->
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
 
 
+def test_a_run_does_not_start_from_one_that_saw_its_patients(
+    data: Path, runs: Path, tmp_path: Path
+) -> None:
+    recipe = dataclasses.replace(
+        load_recipe(runs / "lung"), held_out=["a", "b"], start_from=str(runs / "lung")
+    )
+    with pytest.raises(ValueError, match="was trained on a, held out here"):
+        loop.Trainer(_train(data), recipe, tmp_path)
+
+
 def test_a_fold_holds_out_its_share_of_the_patients(data: Path, runs: Path, tmp_path: Path) -> None:
     command.main(f"--model lung --data {data} --fold 2/2 --steps 1 --out {tmp_path}".split())
     assert load_recipe(tmp_path).held_out == ["b"]
