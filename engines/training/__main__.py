@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
         rate=given.rate,
         start_from=str(given.start_from) if given.start_from else None,
     )
-    Trainer(train, recipe, given.out, given.device).train()
+    Trainer(train, recipe, given.out, given.device, given.workers).train()
 
 
 def _fold(text: str) -> tuple[int, int]:
@@ -66,6 +66,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumed")
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", choices=["cpu", "cuda"], default=default)
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that draw batches ahead, for a GPU"
+    )
     return parser
 
 

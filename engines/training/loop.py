@@ -11,12 +11,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from engines.training.augment import Batch, collate
+from engines.training.batches import Batches
 from engines.training.cases import Case
 from engines.training.curve import Curve
 from engines.training.losses import training_loss
-from engines.training.models import Role
-from engines.training.sampling import Sampler
 from engines.training.state import (
     Average,
     Recipe,
@@ -29,12 +27,6 @@ from engines.training.state import (
 
 logger = logging.getLogger(__name__)
 
-#: Slices in a step: whole frames, or windows of so many pixels a side.
-_FRAMES, _CROPS, _CROP_SIDE = 4, 12, 128
-#: Every so many steps frames are whole; lung networks must see more of them.
-_WHOLE_EVERY: dict[Role, int] = {"lung": 2, "lesion": 4}
-#: Blocks in a step: whole frames of a few planes, or windows of all planes.
-_BLOCKS, _FRAME_PLANES, _BLOCK_SIDE = 2, 8, 160
 _WARM_UP_STEPS = 60
 _CHECKPOINT_S = 60.0
 _REPORT_STEPS = 50
@@ -53,6 +45,8 @@ class Trainer:
         Folder for recipe, checkpoint and loss curve.
     device
         "cpu" or "cuda".
+    workers
+        Processes that draw batches ahead; 0 for none. The weights do not depend on it.
 
     Raises
     ------
@@ -61,12 +55,17 @@ class Trainer:
         somebody whom this one holds out.
     """
 
-    def __init__(self, cases: list[Case], recipe: Recipe, run: Path, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        cases: list[Case],
+        recipe: Recipe,
+        run: Path,
+        device: str = "cpu",
+        workers: int = 0,
+    ) -> None:
         save_recipe(run, recipe)
         torch.manual_seed(recipe.seed)
         self._recipe, self._run, self._device = recipe, run, device
-        self._rng = np.random.default_rng(recipe.seed)
-        self._sampler = Sampler(cases, recipe.plan, self._rng)
         layout = torch.channels_last_3d if recipe.plan.is_block else torch.channels_last
         self._network = recipe.plan.build().to(device, memory_format=layout)
         self._half = device == "cuda" or _has_bfloat16()
@@ -77,6 +76,7 @@ class Trainer:
         self._curve = Curve(run)
         self._step, self._spent_s = 0, 0.0
         self._resume()
+        self._batches = Batches(cases, recipe.plan, recipe.seed).following(self._step, workers)
 
     def train(self) -> nn.Module:
         """Train to the end of the recipe; the averaged network."""
@@ -107,21 +107,10 @@ class Trainer:
         cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
         return self._recipe.rate * cosine * min(1.0, (self._step + 1) / _WARM_UP_STEPS)
 
-    def _batch(self) -> Batch:
-        """Whole frames and crops take turns."""
-        whole = self._step % _WHOLE_EVERY[self._recipe.plan.role] == 0
-        if self._recipe.plan.is_block:
-            planes, side = (_FRAME_PLANES, None) if whole else (None, _BLOCK_SIDE)
-            samples = [self._sampler.draw(planes) for _ in range(_BLOCKS)]
-        else:
-            side = None if whole else _CROP_SIDE
-            samples = [self._sampler.draw() for _ in range(_FRAMES if whole else _CROPS)]
-        return collate(samples, self._rng, side)
-
     def _learn(self) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = self._rate()
-        batch = self._batch()
+        batch = next(self._batches)
         planes = batch.planes.to(self._device)
         if not self._recipe.plan.is_block:
             planes = planes.to(memory_format=torch.channels_last)
@@ -152,7 +141,6 @@ class Trainer:
                 "optimizer": self._optimizer.state_dict(),
                 "step": self._step,
                 "spent_s": self._spent_s,
-                "rng": self._rng.bit_generator.state,
             },
         )
         self._curve.draw()
@@ -166,7 +154,6 @@ class Trainer:
         self._average.network.load_state_dict(content["average"])
         self._optimizer.load_state_dict(content["optimizer"])
         self._step, self._spent_s = content["step"], content["spent_s"]
-        self._rng.bit_generator.state = content["rng"]
         self._curve.cut_after(self._step)
         logger.info("resumed at step %d", self._step)
 

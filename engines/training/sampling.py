@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from dataclasses import dataclass
 
@@ -96,6 +97,12 @@ class Sampler:
         self._cases = [case for case in cases if _label(case, plan).min() < UNLABELLED]
         self._case_odds = _case_odds(self._cases, plan)
         self._slice_odds = [self._slices(case) for case in self._cases]
+
+    def seeded(self, rng: np.random.Generator) -> Sampler:
+        """The same sampler with other chance."""
+        other = copy.copy(self)
+        other._rng, other._painter = rng, self._painter.seeded(rng)
+        return other
 
     def draw(self, planes: int | None = None) -> Sample:
         """One sample; a block may have other than the model's number of planes."""

@@ -9,6 +9,8 @@ into part of the samples.
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import binary_erosion, gaussian_filter, label
@@ -50,6 +52,12 @@ class Painter:
         coarse = gaussian_filter(noise, (0, 14, 14), mode="wrap")
         self._fine, self._coarse = fine / fine.std(), coarse / coarse.std()
         self._surroundings = [self._draw_surroundings() for _ in range(_BANK)]
+
+    def seeded(self, rng: np.random.Generator) -> Painter:
+        """The same painter with other chance; textures and surroundings are shared."""
+        other = copy.copy(self)
+        other._rng = rng
+        return other
 
     def surround(self, planes: Plane) -> tuple[Plane, Mask]:
         """Air, couch, cushions, cloth and arms where the surroundings were wiped.

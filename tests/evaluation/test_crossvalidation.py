@@ -9,7 +9,7 @@ import pytest
 
 from calibration import crossvalidation
 from calibration.crossvalidation import FoldError, find_folds
-from engines.training import loop
+from engines.training import batches
 from engines.training.cases import load_cases, split
 from engines.training.loop import Trainer
 from engines.training.state import Recipe, save_recipe
@@ -57,7 +57,7 @@ def test_a_folder_without_runs_is_named(tmp_path: Path) -> None:
 def test_each_case_is_measured_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(loop, "_FRAMES", 2)
+    monkeypatch.setattr(batches, "_FRAMES", 2)
     data, runs = tmp_path / "data", tmp_path / "runs"
     for name in ("a", "b"):
         write_case(data / name, spacing=5.0)

@@ -13,7 +13,7 @@ import torch
 
 from engines.models import ModelError, load_spec
 from engines.training import __main__ as command
-from engines.training import export, loop
+from engines.training import batches, export, loop
 from engines.training.cases import load_cases
 from engines.training.models import PLANS
 from engines.training.state import load_checkpoint, load_recipe, trained_network
@@ -36,12 +36,12 @@ def runs(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run of each model, a few small steps long."""
     folder = tmp_path_factory.mktemp("runs")
     patch = pytest.MonkeyPatch()
-    patch.setattr(loop, "_FRAMES", 1)
-    patch.setattr(loop, "_CROPS", 2)
-    patch.setattr(loop, "_CROP_SIDE", 64)
-    patch.setattr(loop, "_BLOCKS", 1)
-    patch.setattr(loop, "_FRAME_PLANES", 8)
-    patch.setattr(loop, "_BLOCK_SIDE", 32)
+    patch.setattr(batches, "_FRAMES", 1)
+    patch.setattr(batches, "_CROPS", 2)
+    patch.setattr(batches, "_CROP_SIDE", 64)
+    patch.setattr(batches, "_BLOCKS", 1)
+    patch.setattr(batches, "_FRAME_PLANES", 8)
+    patch.setattr(batches, "_BLOCK_SIDE", 32)
     patch.setattr(loop, "_REPORT_STEPS", 2)
     for model, width in _WIDTHS.items():
         command.main(
@@ -74,6 +74,16 @@ def test_training_in_two_parts_gives_the_same_weights(
     whole = trained_network(runs / "lung")
     for mine, theirs in zip(again.state_dict().values(), whole.state_dict().values(), strict=True):
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+
+
+def test_it_does_not_matter_who_draws_the_batches(data: Path) -> None:
+    drawn = batches.Batches(_train(data), PLANS["lung"], seed=3)
+    here, elsewhere = drawn.following(2, workers=0), drawn.following(2, workers=2)
+    for step in (2, 3, 4):
+        first, second = next(here), next(elsewhere)
+        torch.testing.assert_close(first.planes, second.planes, rtol=0, atol=0)
+        torch.testing.assert_close(first.label, drawn[step].label, rtol=0, atol=0)
+    assert not torch.equal(drawn[2].planes, drawn[4].planes)
 
 
 def _train(data: Path) -> list[loop.Case]:
