@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from appliance.scan.stack import section_of
 from calibration.evaluation import EvaluationError, LabelledCase, find_cases, read_case
 from engines.models import ModelSpec
+from engines.training.cases import patients_of
 
 #: Without a choice, every so-manieth patient is for calibration.
 _SHARE = 3
@@ -43,10 +43,7 @@ def read_cases(data: Path, names: Collection[str], spec: ModelSpec) -> list[Labe
 
 def check_disjoint(data: Path, calibration: Collection[str], gate: Collection[str]) -> None:
     """Raise EvaluationError when a patient is on both sides."""
-    patients = _patients(data)
-    both = {patients.get(name, name) for name in calibration} & {
-        patients.get(name, name) for name in gate
-    }
+    both = set(_patients(data, calibration).values()) & set(_patients(data, gate).values())
     if both:
         raise EvaluationError(
             f"the gate may not judge by patients that were calibrated on: {', '.join(sorted(both))}"
@@ -55,10 +52,9 @@ def check_disjoint(data: Path, calibration: Collection[str], gate: Collection[st
 
 def cases_to_calibrate(data: Path, spec: ModelSpec) -> list[str]:
     """A third of the patients whose scans the model serves; errors of :func:`other_cases`."""
-    patients = _patients(data)
-    names = _served(data, spec)
-    chosen = sorted({patients.get(name, name) for name in names})[::_SHARE]
-    return [name for name in names if patients.get(name, name) in chosen]
+    patients = _patients(data, _served(data, spec))
+    chosen = sorted(set(patients.values()))[::_SHARE]
+    return [name for name, patient in patients.items() if patient in chosen]
 
 
 def other_cases(data: Path, spec: ModelSpec, used: Collection[str]) -> list[str]:
@@ -69,9 +65,9 @@ def other_cases(data: Path, spec: ModelSpec, used: Collection[str]) -> list[str]
     EvaluationError
         When there is none.
     """
-    patients = _patients(data)
-    taken = {patients.get(name, name) for name in used}
-    others = [name for name in _served(data, spec) if patients.get(name, name) not in taken]
+    taken = set(_patients(data, used).values())
+    patients = _patients(data, _served(data, spec))
+    others = [name for name, patient in patients.items() if patient not in taken]
     if not others:
         raise EvaluationError(f"{data} has no other patient whose scan {spec.name} serves")
     return others
@@ -82,19 +78,8 @@ def _served(data: Path, spec: ModelSpec) -> list[str]:
     return [case.name for case in cases if section_of(case.spacing_mm[0]).value in spec.sections]
 
 
-def _patients(data: Path) -> dict[str, str]:
-    """Patient by case from ``cases.csv``; a case that is not there is its own patient.
-
-    Raises
-    ------
-    EvaluationError
-        When the file does not say whose each case is.
-    """
-    path = data / "cases.csv"
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = csv.DictReader(file)
-        if missing := {"case", "patient"} - set(rows.fieldnames or ()):
-            raise EvaluationError(f"{path} has no column {' and no '.join(sorted(missing))}")
-        return {row["case"]: row["patient"] for row in rows}
+def _patients(data: Path, names: Iterable[str]) -> dict[str, str]:
+    try:
+        return patients_of(data, names)
+    except ValueError as error:
+        raise EvaluationError(str(error)) from error

@@ -8,7 +8,7 @@ back, z from foot to head. 255 in a label means that nobody looked.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,24 +59,26 @@ def load_cases(folders: Iterable[Path]) -> list[Case]:
     ------
     FileNotFoundError
         When a data folder holds no case.
+    ValueError
+        See :func:`patients_of`.
     """
     cases = []
     for folder in folders:
         found = sorted(path.parent for path in folder.glob("*/image.nii.gz"))
         if not found:
             raise FileNotFoundError(f"no case (folder with image.nii.gz) under {folder}")
-        patients = _patients(folder / "cases.csv")
-        cases += [load_case(path, patients.get(path.name)) for path in found]
+        patients = patients_of(folder, [path.name for path in found])
+        cases += [load_case(path, patients[path.name]) for path in found]
     return cases
 
 
-def load_case(folder: Path, patient: str | None = None) -> Case:
-    """One case; its patient is the folder's name unless told."""
+def load_case(folder: Path, patient: str) -> Case:
+    """One case of a patient."""
     image = nibabel.load(folder / "image.nii.gz")
     name, second = folder.name, folder / "lesion_b.nii.gz"
     return Case(
         name=name,
-        patient=patient or _SAME_PATIENT.get(name, name),
+        patient=patient,
         hu=_read(folder / "image.nii.gz"),
         lesion=_binary(_read(folder / "lesion.nii.gz")),
         lung=_binary(_read(folder / "lung.nii.gz")),
@@ -101,11 +103,7 @@ def split(cases: list[Case], held_out: Iterable[str]) -> tuple[list[Case], list[
     ValueError
         When a name matches nothing.
     """
-    names = set(held_out)
-    unknown = names - {c.name for c in cases} - {c.patient for c in cases}
-    if unknown:
-        raise ValueError(f"no such patient or case: {', '.join(sorted(unknown))}")
-    patients = {c.patient for c in cases if c.name in names or c.patient in names}
+    patients = patients_meant({case.name: case.patient for case in cases}, held_out)
     return (
         [c for c in cases if c.patient not in patients],
         [c for c in cases if c.patient in patients],
@@ -126,11 +124,47 @@ def deal(cases: Iterable[Case], folds: int) -> list[list[str]]:
     return [patients[first::folds] for first in range(folds)]
 
 
-def _patients(path: Path) -> dict[str, str]:
+def patients_of(data: Path, names: Iterable[str]) -> dict[str, str]:
+    """The patient of each case, from ``cases.csv`` of a data folder; by default the case itself.
+
+    Raises
+    ------
+    ValueError
+        When the file does not say whose each case is.
+    """
+    table = _table(data / "cases.csv")
+    return {name: table.get(name) or _SAME_PATIENT.get(name, name) for name in names}
+
+
+def patients_meant(patients: Mapping[str, str], names: Iterable[str]) -> set[str]:
+    """The patients that names of patients, or of cases, mean.
+
+    Parameters
+    ----------
+    patients
+        By case.
+    names
+        Of either.
+
+    Raises
+    ------
+    ValueError
+        When a name matches nothing.
+    """
+    wanted = set(names)
+    if unknown := wanted - patients.keys() - set(patients.values()):
+        raise ValueError(f"no such patient or case: {', '.join(sorted(unknown))}")
+    return {patient for case, patient in patients.items() if {case, patient} & wanted}
+
+
+def _table(path: Path) -> dict[str, str]:
     if not path.is_file():
         return {}
-    with path.open(newline="") as file:
-        return {row["case"]: row["patient"] for row in csv.DictReader(file)}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        if missing := {"case", "patient"} - set(rows.fieldnames or ()):
+            raise ValueError(f"{path} has no column {' and no '.join(sorted(missing))}")
+        return {row["case"]: row["patient"] for row in rows}
 
 
 def _read(path: Path) -> npt.NDArray[np.int16]:

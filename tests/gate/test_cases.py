@@ -41,6 +41,11 @@ def test_patients_never_stand_on_both_sides(data: Path, tmp_path: Path) -> None:
         other_cases(data, spec, ["a1", "b", "c"])
 
 
+def test_two_scans_that_are_known_to_be_of_one_patient_stay_together(tmp_path: Path) -> None:
+    with pytest.raises(EvaluationError, match="calibrated on: radiopaedia10"):
+        check_disjoint(tmp_path, ["medseg2"], ["medseg3"])
+
+
 def test_a_table_that_does_not_say_whose_a_case_is_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cases.csv").write_text("case,age\na,50\n")
     with pytest.raises(EvaluationError, match=r"cases\.csv has no column patient"):

@@ -54,7 +54,7 @@ def test_unknown_names_and_empty_folders_are_errors(tmp_path: Path) -> None:
 
 
 def test_reads_a_shared_case(shared_ct: Path) -> None:
-    case = load_case(shared_ct / "labelled" / "medseg8")
+    case = load_case(shared_ct / "labelled" / "medseg8", "medseg8")
     assert case.hu.shape == (45, 256, 256)
     share = 100 * ((case.lesion == 1) & (case.lung == 1)).sum() / (case.lung == 1).sum()
     assert share == pytest.approx(1.4, abs=0.05)
