@@ -22,22 +22,28 @@ from tempfile import TemporaryDirectory
 
 from calibration.evaluation import (
     CaseFigures,
+    EvaluationError,
     LabelledCase,
     compare,
     find_cases,
     load_engines,
     overall,
     read_case,
-    sections,
     segment_case,
 )
-from engines.training.cases import load_cases, split
+from engines.artefacts import ModelError
+from engines.runtimes import RuntimeUnavailableError
+from engines.training.cases import patients_meant, patients_of
 
 logger = logging.getLogger(__name__)
 
 
 class FoldError(Exception):
     """Runs that cannot be measured together; the message says which and why."""
+
+
+#: What a sentence says; anything else is a fault of the program.
+_FAULTS = (FoldError, EvaluationError, ModelError, RuntimeUnavailableError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,30 +125,45 @@ def measure_fold(
 
 
 def cases_of(fold: Fold, data: Path) -> list[Path]:
-    """Folders of the cases whose patients a fold held out."""
-    _, held_out = split(load_cases([data]), fold.held_out)
-    return find_cases(data, tuple(case.name for case in held_out))
+    """Folders of the cases whose patients a fold held out.
+
+    Raises
+    ------
+    FoldError
+        When the data does not have one of these patients.
+    """
+    folders = {folder.absolute().name: folder for folder in find_cases(data)}
+    try:
+        patients = patients_of(data, folders)
+        chosen = patients_meant(patients, fold.held_out)
+    except ValueError as error:
+        raise FoldError(f"{data}: {error}") from error
+    return [folders[name] for name, patient in patients.items() if patient in chosen]
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Measure as the command line says."""
-    given = _parser().parse_args(arguments)
+    parser = _parser()
+    given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        _measure(given.data, given.runs, given.model, given.out)
+    except _FAULTS as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+
+
+def _measure(data: Path, runs: Path, model: str | None, out: Path | None) -> None:
     figures: list[CaseFigures] = []
-    if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-    for fold in find_folds(given.runs):
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    for fold in find_folds(runs):
         with TemporaryDirectory() as repository:
-            figures += measure_fold(fold, given.data, Path(repository), model=given.model)
+            figures += measure_fold(fold, data, Path(repository), model=model)
     figures.sort(key=lambda one: one.case)
-    content = {
-        "cases": [one.record() for one in figures],
-        "overall": overall(figures),
-        "sections": sections(figures),
-    }
+    content = {"cases": [one.record() for one in figures], "overall": overall(figures)}
     text = json.dumps(content, indent=1)
-    if given.out:
-        given.out.write_text(text + "\n")
+    if out:
+        out.write_text(text + "\n")
     print(text)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from calibration import crossvalidation
-from calibration.crossvalidation import FoldError, find_folds
+from calibration.crossvalidation import Fold, FoldError, cases_of, find_folds
 from engines.training import batches
 from engines.training.cases import load_cases, split
 from engines.training.loop import Trainer
@@ -54,6 +54,25 @@ def test_a_folder_without_runs_is_named(tmp_path: Path) -> None:
         find_folds(tmp_path)
 
 
+def test_cases_are_found_by_the_names_of_patients(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "image.nii.gz").write_bytes(b"not read")
+    (tmp_path / "cases.csv").write_text("case,patient\na,one\nb,one\nc,two\n")
+    found = cases_of(Fold((), ("one",)), tmp_path)
+    assert [folder.name for folder in found] == ["a", "b"]
+    with pytest.raises(FoldError, match="no such patient or case: three"):
+        cases_of(Fold((), ("three",)), tmp_path)
+
+
+def test_faults_are_sentences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "runs").mkdir()
+    with pytest.raises(SystemExit) as ended:
+        crossvalidation.main(f"--data {tmp_path} --runs {tmp_path / 'runs'}".split())
+    assert ended.value.code == 1
+    assert "no fold found" in capsys.readouterr().err
+
+
 def test_each_case_is_measured_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -70,4 +89,5 @@ def test_each_case_is_measured_once(
     crossvalidation.main(f"--data {data} --runs {runs} --model lesion_thick --out {out}".split())
     content = json.loads(out.read_text())
     assert [case["case"] for case in content["cases"]] == ["a", "b"]
+    assert set(content) == {"cases", "overall"}
     assert content == json.loads(capsys.readouterr().out)
