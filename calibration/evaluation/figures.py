@@ -81,13 +81,15 @@ class CaseFigures:
     spacing_mm, pixel_mm
         Distance between slices; mean of the distances between rows and columns.
     slices, slices_with_both_labels
-        How many; PO and PHO are counted over the latter.
+        How many; PO and PHO are counted over the latter, or over the whole scan where
+        there is none.
     lesion, lung
         Against the labels. A lesion counts only inside the found lung.
     po, pho
-        Percent: found lesion (above -200 HU) of found lung.
+        Percent: found lesion (above -200 HU) of found lung; None where no lung was found.
     po_reference, pho_reference
-        Percent: labelled lesion (above -200 HU) of labelled lung.
+        Percent: labelled lesion (above -200 HU) of labelled lung; None where no slice
+        carries both labels.
     po_whole, pho_whole
         Found over all slices, labelled or not; None where too little lung was found.
     dice_lesion_b

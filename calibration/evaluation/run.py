@@ -81,7 +81,9 @@ def compare(case: LabelledCase, found: FoundMasks) -> CaseFigures:
     dz, dy, dx = case.spacing_mm
     both = (case.lung != UNLABELLED) & (case.lesion != UNLABELLED)
     dense = case.hu > HIGH_OPACITY_HU
-    po, pho = _opacity(found.lesion & both, found.lung & both, dense)
+    po, pho = found.scores.po, found.scores.pho
+    if both.any():
+        po, pho = _opacity(found.lesion & both, found.lung & both, dense)
     po_reference, pho_reference = _opacity(
         (case.lesion == 1) & both, (case.lung == 1) & both, dense
     )

@@ -25,7 +25,8 @@ def overall(figures: Sequence[CaseFigures]) -> dict[str, object]:
 
     Returns
     -------
-    ``cases``, and of every measure its mean and its worst over the cases that
+    ``cases``, ``cases_without_score`` (no lung was found, so that there is no PO),
+    and of every measure its mean and its worst over the cases that
     have it (``dice_lesion_mean``, ``dice_lesion_worst``); of differences the
     signed mean and the mean and worst size (``hu_difference_lung_mean``,
     ``..._mean_absolute``, ``..._worst``). ``po_error_mean``, ``po_error_worst``,
@@ -63,7 +64,10 @@ def _parts(figures: Sequence[CaseFigures]) -> dict[str, list[CaseFigures]]:
 
 
 def _means(figures: Sequence[CaseFigures]) -> dict[str, object]:
-    result: dict[str, object] = {"cases": len(figures)}
+    result: dict[str, object] = {
+        "cases": len(figures),
+        "cases_without_score": sum(one.po is None for one in figures),
+    }
     for region in ("lesion", "lung"):
         regions: list[RegionFigures] = [getattr(one, region) for one in figures]
         result |= _region_means(regions, region)

@@ -63,7 +63,10 @@ def overall_table(overall: Means, sections: Mapping[str, Means]) -> str:
     """Mean and worst of each measure, over all cases and by section."""
     parts = [overall, *(sections[name] for name in _COLUMNS if name in sections)]
     heads = ["mean (worst)", "all", *(text for name, text in _COLUMNS.items() if name in sections)]
-    rows = [["cases", *(str(part["cases"]) for part in parts)]]
+    rows = [
+        [label, *(str(part[name]) for part in parts)]
+        for label, name in (("cases", "cases"), ("cases without lung", "cases_without_score"))
+    ]
     for label, name, digits in _overall_rows():
         rows.append([label, *(_mean_worst(part, name, digits) for part in parts)])
     return table(heads, rows)

@@ -88,7 +88,15 @@ def test_without_labels_only_the_whole_scan_is_known() -> None:
     record = figures.record()
     known = {name for name, value in record.items() if value is not None}
     numbers = {"case", "section", "spacing_mm", "pixel_mm", "slices", "slices_with_both_labels"}
-    assert known == numbers | {"po_whole", "pho_whole", "seconds"}
+    assert known == numbers | {"po", "pho", "po_whole", "pho_whole", "seconds"}
+    assert (figures.po, figures.pho) == (figures.po_whole, figures.pho_whole) == (12.5, 1.5)
+
+
+def test_without_lung_there_is_no_score() -> None:
+    label = planes([1, 1, 0, 0])
+    figures = compare(made_case(label, label), made_masks(label * 0, label * 0))
+    assert (figures.po, figures.pho) == (None, None)
+    assert (figures.po_reference, figures.lung.dice) == (100, 0)
 
 
 def test_the_record_has_the_names_that_others_read() -> None:

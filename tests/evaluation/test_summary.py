@@ -32,6 +32,7 @@ CASES = [
 def test_means_and_worst_over_the_cases_that_have_a_figure() -> None:
     found = overall(CASES)
     assert found["cases"] == 4
+    assert found["cases_without_score"] == 1
     assert found["dice_lesion_mean"] == pytest.approx((0.9 + 0.8 + 0.2) / 3)
     assert found["dice_lesion_worst"] == 0.2
     assert found["po_error_mean"] == pytest.approx((2 + 1 + 0.2) / 3)
