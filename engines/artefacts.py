@@ -52,6 +52,8 @@ class GateRecord:
         What executed it, with its version.
     figures
         What was measured, by name; no "speed_up" where speed was not measured.
+    together
+        Other models that were in INT8, too, as the ``together_`` figures were measured.
     """
 
     passed: bool
@@ -60,6 +62,7 @@ class GateRecord:
     cases: tuple[str, ...]
     runtime: str
     figures: Mapping[str, float] = field(default_factory=dict)
+    together: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +159,7 @@ def _gate(table: object) -> GateRecord | None:
         _names(fields["cases"]),
         str(fields["runtime"]),
         {name: float(str(value)) for name, value in _table(fields["figures"]).items()},
+        _names(fields["together"]),
     )
 
 

@@ -7,7 +7,7 @@
 """
 
 from calibration.evaluation.agreement import Agreement, agreement
-from calibration.evaluation.cases import LabelledCase, find_cases, read_case
+from calibration.evaluation.cases import LabelledCase, find_cases, read_case, section_of_case
 from calibration.evaluation.document import document
 from calibration.evaluation.engines import load_engines
 from calibration.evaluation.errors import EvaluationError
@@ -30,6 +30,7 @@ __all__ = [
     "load_engines",
     "overall",
     "read_case",
+    "section_of_case",
     "sections",
     "segment_case",
 ]

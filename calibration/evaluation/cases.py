@@ -18,8 +18,9 @@ import numpy.typing as npt
 from appliance.ingest.digest import digest_slice
 from appliance.scan.geometry import GeometryError, SliceGeometry
 from appliance.scan.slice import Slice, SliceHeader
+from appliance.scan.stack import section_of
 from calibration.evaluation.errors import EvaluationError
-from calibration.evaluation.volumes import find_volume, read_label, read_volume
+from calibration.evaluation.volumes import find_volume, read_label, read_spacing, read_volume
 from engines.training.cases import UNLABELLED
 
 Label = npt.NDArray[np.uint8]
@@ -103,9 +104,7 @@ def read_case(folder: Path) -> LabelledCase:
         When a file cannot be read, is not axial, is not in HU, or when a label
         does not lie on the image's grid or holds other values.
     """
-    path = find_volume(folder, "image")
-    if path is None:
-        raise EvaluationError(f"{folder} holds no image.nii.gz")
+    path = _image_of(folder)
     image = read_volume(path)
     if image.values.min() > _AIR_HU:
         raise EvaluationError(
@@ -122,6 +121,24 @@ def read_case(folder: Path) -> LabelledCase:
         lesion_b=read_label(folder, "lesion_b", image, _LESION),
         spacing_mm=image.spacing_mm,
     )
+
+
+def section_of_case(folder: Path) -> str:
+    """The section of a case, "thin", "medium" or "thick", from its header alone.
+
+    Raises
+    ------
+    EvaluationError
+        When the image cannot be read or is not axial.
+    """
+    return section_of(read_spacing(_image_of(folder))[0]).value
+
+
+def _image_of(folder: Path) -> Path:
+    path = find_volume(folder, "image")
+    if path is None:
+        raise EvaluationError(f"{folder} holds no image.nii.gz")
+    return path
 
 
 def slices_of(case: LabelledCase) -> list[Slice]:

@@ -71,18 +71,27 @@ def read_volume(path: Path) -> Volume:
         are not finite, or its slices are not axial.
     """
     values, affine = _load(path)
-    if values.ndim != 3 or min(values.shape) < 1:
-        raise EvaluationError(f"{path}: a volume has three dimensions, not {values.shape}")
-    if not np.isfinite(affine).all() or not np.isfinite(values).all():
+    if not np.isfinite(values).all():
         raise EvaluationError(f"{path}: some values are not finite numbers")
-    if abs(np.linalg.det(affine[:3, :3])) < _LEAST_VOXEL_MM3:
-        raise EvaluationError(f"{path}: its affine gives the voxels no size")
-    turning = transform_between(io_orientation(affine), axcodes2ornt("LPS"))
-    turned = affine @ inv_ornt_aff(turning, values.shape)
-    _check_axial(path, turned)
-    dx, dy, dz = (float(length) for length in np.linalg.norm(turned[:3, :3], axis=0))
+    turning, turned = _turned(path, values.shape, affine)
     standing = apply_orientation(values, turning).transpose(2, 1, 0)
-    return Volume(np.ascontiguousarray(standing), turned, (dz, dy, dx))
+    return Volume(np.ascontiguousarray(standing), turned, _spacing(turned))
+
+
+def read_spacing(path: Path) -> tuple[float, float, float]:
+    """Distance between slices, rows and columns of a NIfTI file, from its header alone.
+
+    Raises
+    ------
+    EvaluationError
+        See :func:`read_volume`.
+    """
+    try:
+        image = nibabel.load(path)
+        shape, affine = image.shape, np.asarray(image.affine, np.float64)
+    except _UNREADABLE as error:
+        raise EvaluationError(f"{path} cannot be read as NIfTI: {error}") from error
+    return _spacing(_turned(path, shape[:3] if shape[3:] == (1,) else shape, affine)[1])
 
 
 def read_label(
@@ -129,6 +138,27 @@ def _load(path: Path) -> tuple[npt.NDArray[np.floating], npt.NDArray[np.float64]
         return _without_time(values), np.asarray(image.affine, np.float64)
     except _UNREADABLE as error:
         raise EvaluationError(f"{path} cannot be read as NIfTI: {error}") from error
+
+
+def _turned(
+    path: Path, shape: tuple[int, ...], affine: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """How a file is turned to foot to head, and its affine after that."""
+    if len(shape) != 3 or min(shape) < 1:
+        raise EvaluationError(f"{path}: a volume has three dimensions, not {shape}")
+    if not np.isfinite(affine).all():
+        raise EvaluationError(f"{path}: some values are not finite numbers")
+    if abs(np.linalg.det(affine[:3, :3])) < _LEAST_VOXEL_MM3:
+        raise EvaluationError(f"{path}: its affine gives the voxels no size")
+    turning = transform_between(io_orientation(affine), axcodes2ornt("LPS"))
+    turned = affine @ inv_ornt_aff(turning, shape)
+    _check_axial(path, turned)
+    return turning, turned
+
+
+def _spacing(turned: npt.NDArray[np.float64]) -> tuple[float, float, float]:
+    dx, dy, dz = (float(length) for length in np.linalg.norm(turned[:3, :3], axis=0))
+    return dz, dy, dx
 
 
 def _without_time(values: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:

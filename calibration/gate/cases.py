@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from appliance.scan.stack import section_of
-from calibration.evaluation import EvaluationError, LabelledCase, find_cases, read_case
+from calibration.evaluation import EvaluationError, find_cases, section_of_case
 from engines.models import ModelSpec
 from engines.training.cases import patients_of
 
@@ -14,8 +13,8 @@ from engines.training.cases import patients_of
 _SHARE = 3
 
 
-def read_cases(data: Path, names: Collection[str], spec: ModelSpec) -> list[LabelledCase]:
-    """Cases that a model serves.
+def served_cases(data: Path, names: Collection[str], spec: ModelSpec) -> list[Path]:
+    """Folders of cases that a model serves.
 
     Parameters
     ----------
@@ -31,14 +30,15 @@ def read_cases(data: Path, names: Collection[str], spec: ModelSpec) -> list[Labe
     EvaluationError
         When a case is not there, cannot be read, or its section is not the model's.
     """
-    cases = [read_case(folder) for folder in find_cases(data, names)]
-    for case in cases:
-        section = section_of(case.spacing_mm[0]).value
+    folders = find_cases(data, names)
+    for folder in folders:
+        section = section_of_case(folder)
         if section not in spec.sections:
             raise EvaluationError(
-                f"{case.name} is a {section} scan, {spec.name} serves {', '.join(spec.sections)}"
+                f"{folder.absolute().name} is a {section} scan, "
+                f"{spec.name} serves {', '.join(spec.sections)}"
             )
-    return cases
+    return folders
 
 
 def check_disjoint(data: Path, calibration: Collection[str], gate: Collection[str]) -> None:
@@ -74,8 +74,11 @@ def other_cases(data: Path, spec: ModelSpec, used: Collection[str]) -> list[str]
 
 
 def _served(data: Path, spec: ModelSpec) -> list[str]:
-    cases = [read_case(folder) for folder in find_cases(data)]
-    return [case.name for case in cases if section_of(case.spacing_mm[0]).value in spec.sections]
+    return [
+        folder.absolute().name
+        for folder in find_cases(data)
+        if section_of_case(folder) in spec.sections
+    ]
 
 
 def _patients(data: Path, names: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 import numpy as np
@@ -24,38 +24,35 @@ _RUNS = 15
 _SLABS = 8
 
 
-def measure(
-    specs: Sequence[ModelSpec],
-    model: str,
-    artefact: Artefact,
-    runtime: Runtime,
-    cases: Sequence[LabelledCase],
-) -> list[Accuracy]:
-    """Accuracy of one artefact of a model on each case, all other models in fp32.
+class Measure:
+    """A repository with some artefacts in it, to measure on case after case.
+
+    Parameters
+    ----------
+    specs
+        The repository.
+    artefacts
+        By model, gated or not; all other models are in fp32.
+    runtime
+        What executes them.
 
     Raises
     ------
     ModelError, RuntimeUnavailableError
         When the models cannot be served.
-    EvaluationError
-        When a case cannot be segmented.
     """
-    precision = {spec.name: artefact if spec.name == model else "fp32" for spec in specs}
-    segmenter = Segmenter(specs, runtime, precision)
-    policy = ScanPolicy(slab_shapes(specs))
-    return [_accuracy(case, segmenter, policy) for case in cases]
 
+    def __init__(
+        self, specs: Sequence[ModelSpec], artefacts: Mapping[str, Artefact], runtime: Runtime
+    ) -> None:
+        precision = {spec.name: artefacts.get(spec.name, "fp32") for spec in specs}
+        self._segmenter = Segmenter(specs, runtime, precision)
+        self._policy = ScanPolicy(slab_shapes(specs))
 
-def _accuracy(case: LabelledCase, segmenter: Segmenter, policy: ScanPolicy) -> Accuracy:
-    """PO and PHO over the slices with both labels, or over the whole scan where none has."""
-    figures = compare(case, segment_case(case, segmenter, policy))
-    labelled = figures.slices_with_both_labels > 0
-    return Accuracy(
-        figures.lesion.dice,
-        figures.lung.dice,
-        figures.po if labelled else figures.po_whole,
-        figures.pho if labelled else figures.pho_whole,
-    )
+    def __call__(self, case: LabelledCase) -> Accuracy:
+        """Accuracy on a case; EvaluationError when it cannot be segmented."""
+        figures = compare(case, segment_case(case, self._segmenter, self._policy))
+        return Accuracy(figures.lesion.dice, figures.lung.dice, figures.po, figures.pho)
 
 
 def speed_up(spec: ModelSpec, artefact: Artefact, runtime: Runtime) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from calibration.gate.gate import Gated
-from calibration.gate.verdict import Accuracy, Compared, Verdict
+from calibration.gate.verdict import Accuracy, Compared
 from engines.artefacts import Artefact, GateRecord
 from engines.models import ModelSpec, load_spec
 
@@ -55,6 +55,7 @@ def _gate_lines(gate: GateRecord) -> list[str]:
     verdict = "passed" if gate.passed else "failed"
     lines = ["[artefact.gate]", f'verdict = "{verdict}"', f'sha256 = "{gate.sha256}"']
     lines += [f'reference = "{gate.reference}"', f"cases = {json.dumps(gate.cases)}"]
+    lines += [f"together = {json.dumps(gate.together)}"]
     lines += [f"runtime = {json.dumps(gate.runtime)}", "", "[artefact.gate.figures]"]
     return lines + [f"{name} = {value:.6f}" for name, value in gate.figures.items()]
 
@@ -84,17 +85,18 @@ def card_text(gated: Sequence[Gated]) -> str:
             f"{how.method}, measured on {', '.join(how.cases)}. Layers kept in fp32: {kept}."
         )
         parts.append(_table(one.compared))
-        parts.append(_sentence(one.verdict))
+        parts.append(_sentence(one))
     return "\n\n".join(parts)
 
 
 def _table(compared: Sequence[Compared]) -> str:
     names = ("lesion Dice", "lung Dice", "PO (%)", "PHO (%)")
-    heads = [f"{name} {precision}" for name in names for precision in ("fp32", "int8")]
+    columns = ["fp32", "int8"] + ["together"] * any(one.together for one in compared)
+    heads = [f"{name} {column}" for name in names for column in columns]
     lines = [f"| case | {' | '.join(heads)} |", "|---" * (len(heads) + 1) + "|"]
     for one in compared:
-        pairs = zip(_cells(one.fp32), _cells(one.int8), strict=True)
-        cells = [cell for pair in pairs for cell in pair]
+        sides = [side for side in (one.fp32, one.int8, one.together) if side is not None]
+        cells = [cell for row in zip(*map(_cells, sides), strict=True) for cell in row]
         lines.append(f"| {one.case} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -107,19 +109,29 @@ def _cells(accuracy: Accuracy) -> list[str]:
     ]
 
 
-def _sentence(verdict: Verdict) -> str:
-    figures = verdict.figures
+def _sentence(gated: Gated) -> str:
+    verdict, record = gated.verdict, gated.artefact.gate
+    assert record is not None
+    parts = [f"alone {_changes(verdict.figures, '')}"]
+    if record.together:
+        others = " and ".join(record.together)
+        parts.append(f"together with {others} in int8 {_changes(verdict.figures, 'together_')}")
+    speed = verdict.figures.get("speed_up")
+    parts.append("speed not measured" if speed is None else f"{speed:.2f} x as fast")
+    outcome = "Passed" if verdict.passed else f"**Failed**: {'; '.join(verdict.reasons)}"
+    return f"{outcome}: {'; '.join(parts)}."
+
+
+def _changes(figures: Mapping[str, float], prefix: str) -> str:
+    """What INT8 changed, of the figures that begin with the prefix."""
     falls = [
         f"{region} Dice {0.0 - round(figures[key], 4):+.4f}"
-        for region, key in (("lesion", "dice_lesion_fall"), ("lung", "dice_lung_fall"))
-        if key in figures
+        for region in ("lesion", "lung")
+        if (key := f"{prefix}dice_{region}_fall") in figures
     ]
     moved = [
-        f"{name.upper()} moved by {figures[f'{name}_moved_mean']:.3f} points on average, "
-        f"{figures[f'{name}_moved_most']:.3f} at most"
+        f"{name.upper()} moved by {figures[f'{prefix}{name}_moved_mean']:.3f} points on average, "
+        f"{figures[f'{prefix}{name}_moved_most']:.3f} at most"
         for name in ("po", "pho")
     ]
-    speed = figures.get("speed_up")
-    fast = "speed not measured" if speed is None else f"{speed:.2f} x as fast"
-    outcome = "Passed" if verdict.passed else f"**Failed**: {'; '.join(verdict.reasons)}"
-    return f"{outcome}: {', '.join(falls)}; {'; '.join(moved)}; {fast}."
+    return ", ".join([*falls, *moved])

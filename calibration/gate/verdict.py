@@ -31,11 +31,22 @@ class Accuracy:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """One case in fp32 and in INT8."""
+    """One case in fp32 and in INT8.
+
+    Parameters
+    ----------
+    case
+        Its name.
+    fp32, int8
+        The model, all others in fp32.
+    together
+        The model with every other one that is served in INT8; None where there is none.
+    """
 
     case: str
     fp32: Accuracy
     int8: Accuracy
+    together: Accuracy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +59,8 @@ class Verdict:
         Why it did not pass, a sentence each; none when it did.
     figures
         dice_lesion_fall, dice_lung_fall; po_moved_mean, po_moved_most,
-        pho_moved_mean, pho_moved_most; speed_up where it was measured.
+        pho_moved_mean, pho_moved_most; the same with ``together_`` before the name;
+        speed_up where it was measured.
     """
 
     reasons: tuple[str, ...]
@@ -60,7 +72,7 @@ class Verdict:
 
 
 def judge(compared: Sequence[Compared], speed_up: float | None = None) -> Verdict:
-    """Compare fp32 and INT8 over cases.
+    """Compare fp32 and INT8 over cases, alone and together: both must pass.
 
     Parameters
     ----------
@@ -74,6 +86,22 @@ def judge(compared: Sequence[Compared], speed_up: float | None = None) -> Verdic
     EvaluationError
         When there is nothing to judge by.
     """
+    figures, reasons = _judged([Compared(one.case, one.fp32, one.int8) for one in compared])
+    if joint := [
+        Compared(one.case, one.fp32, one.together) for one in compared if one.together is not None
+    ]:
+        more, faults = _judged(joint)
+        figures |= {f"together_{name}": value for name, value in more.items()}
+        reasons += [f"together with the other int8 models {fault}" for fault in faults]
+    if speed_up is not None:
+        figures["speed_up"] = speed_up
+        if speed_up < LEAST_SPEED_UP:
+            reasons.append(f"it is not faster than fp32 ({speed_up:.2f} x)")
+    return Verdict(tuple(reasons), figures)
+
+
+def _judged(compared: Sequence[Compared]) -> tuple[dict[str, float], list[str]]:
+    """Figures of fp32 and `int8`, and why they do not do."""
     figures: dict[str, float] = {}
     reasons: list[str] = []
     for name in ("dice_lesion", "dice_lung"):
@@ -90,12 +118,7 @@ def judge(compared: Sequence[Compared], speed_up: float | None = None) -> Verdic
         figures[f"{name}_moved_mean"], figures[f"{name}_moved_most"] = fmean(moved), max(moved)
         _ask(fmean(moved), MOST_MOVED_MEAN, f"{name.upper()} moves on average by", reasons)
         _ask(max(moved), MOST_MOVED, f"{name.upper()} moves on one scan by", reasons)
-    reasons += _lost_scores(compared)
-    if speed_up is not None:
-        figures["speed_up"] = speed_up
-        if speed_up < LEAST_SPEED_UP:
-            reasons.append(f"it is not faster than fp32 ({speed_up:.2f} x)")
-    return Verdict(tuple(reasons), figures)
+    return figures, reasons + _lost_scores(compared)
 
 
 def _ask(found: float, most: float, what: str, reasons: list[str]) -> None:

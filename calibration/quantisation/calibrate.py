@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 
-from calibration.evaluation import LabelledCase
 from calibration.quantisation.collect import collect, table_of
 from calibration.quantisation.graph import Network
 from calibration.quantisation.ranges import METHODS, RangeTable
@@ -46,7 +46,7 @@ class Calibrated:
 def calibrate(
     specs: Sequence[ModelSpec],
     spec: ModelSpec,
-    cases: Sequence[LabelledCase],
+    folders: Sequence[Path],
     methods: Sequence[str] = METHODS,
     progress: Callable[[str], None] = lambda step: None,
 ) -> Calibrated:
@@ -58,8 +58,8 @@ def calibrate(
         The repository the model is in.
     spec
         The model.
-    cases
-        Scans to calibrate on.
+    folders
+        Cases to calibrate on.
     methods
         Some of :data:`METHODS`: of several the one that does best.
     progress
@@ -79,10 +79,10 @@ def calibrate(
         raise ModelError(f"{fp32.path}: no convolution can be quantised")
     progress("segmenting the scans to calibrate on")
     number = _BLOCKS if spec.form == "block" else _SLABS
-    slabs = record_slabs(specs, spec.name, choose(), cases, number)
+    slabs = record_slabs(specs, spec.name, choose(), folders, number)
     progress(f"measuring ranges on {len(slabs.measuring)} slabs")
     histograms = collect(network, slabs.measuring)
-    names = [case.name for case in cases]
+    names = [folder.absolute().name for folder in folders]
     tables = [table_of(histograms, one, fp32.sha256, names) for one in methods]
     trials = {
         dialect: Trial(spec, network, choose(runtime), dialect, slabs.choosing)

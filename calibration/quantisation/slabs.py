@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.inference.shapes import slab_shapes
 from appliance.scan.scan import ScanPolicy
-from calibration.evaluation import LabelledCase, segment_case
+from calibration.evaluation import read_case, segment_case
 from engines.artefacts import Artefact, ModelError
 from engines.models import ModelSpec
 from engines.runtimes import Executable, Runtime
 from engines.segmenter import Segmenter
 
 Slab = npt.NDArray[np.float32]
-#: How many slabs of one case are looked at.
+#: How many slabs of one case are looked at; of blocks, which are few, all.
 _LOOKED_AT = 64
 #: Every third slab is held back from the ranges, to choose by.
 _HELD_BACK = 3
@@ -43,7 +44,7 @@ def record_slabs(
     specs: Sequence[ModelSpec],
     model: str,
     runtime: Runtime,
-    cases: Sequence[LabelledCase],
+    folders: Sequence[Path],
     number: int,
 ) -> CalibrationSlabs:
     """Slabs that one model of a repository sees in some cases, all models in fp32.
@@ -59,8 +60,8 @@ def record_slabs(
         Name of the model.
     runtime
         What executes the networks.
-    cases
-        To segment.
+    folders
+        Cases to segment.
     number
         Of slabs, about.
 
@@ -68,18 +69,21 @@ def record_slabs(
     ------
     ModelError
         When the model sees too few slabs in these cases.
+    EvaluationError
+        When a case cannot be read or segmented.
     """
     recording = _Recording(runtime, model)
     segmenter = Segmenter(specs, recording, "fp32")
     policy = ScanPolicy(slab_shapes(specs))
     (spec,) = [spec for spec in specs if spec.name == model]
     slabs: list[Slab] = []
-    for case in cases:
-        recording.start(max(1, len(case.hu) // _LOOKED_AT))
+    for folder in folders:
+        case = read_case(folder)
+        recording.start(1 if spec.form == "block" else max(1, len(case.hu) // _LOOKED_AT))
         segment_case(case, segmenter, policy)
-        slabs += _chosen(recording.taken, spec.threshold, -(-number // len(cases)))
+        slabs += _chosen(recording.taken, spec.threshold, -(-number // len(folders)))
     if len(slabs) < _HELD_BACK:
-        names = ", ".join(case.name for case in cases)
+        names = ", ".join(folder.name for folder in folders)
         raise ModelError(f"{model} sees only {len(slabs)} slabs in {names}")
     held = slice(_HELD_BACK - 1, None, _HELD_BACK)
     return CalibrationSlabs(

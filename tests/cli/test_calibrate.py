@@ -113,6 +113,31 @@ def gated_again(command: Command, data: Path, repository: Path) -> None:
         Segmenter(load_repository(repository), choose("onnxruntime"), {"lung": "int8"})
 
 
+def test_models_are_judged_alone_and_together(
+    command: Command, data: Path, repository: Path
+) -> None:
+    lung = calibrated(command, data, repository, "--cases", "first", "--method", "minmax")
+    assert [one["together"] for one in lung["artefacts"]] == [[], []]
+    options = ("--data", data, "--models", repository, "--method", "minmax")
+    ran = command("calibrate", "lesion", *options, "--cases", "first", "--json")
+    openvino, tensorrt = json.loads(ran.out)["artefacts"]
+    assert tensorrt["together"] == ["lung"]
+    assert openvino["together"] == ["lung"] * (lung["artefacts"][0]["verdict"] == "passed")
+    gate = load_spec(repository / "lesion").artefact("int8", ["tensorrt"]).gate
+    assert gate is not None
+    assert gate.together == ("lung",)
+    assert {"dice_lesion_fall", "together_dice_lesion_fall"} <= set(gate.figures)
+    (case,) = tensorrt["cases"]
+    assert case["together"]["dice_lung"] is not None
+    assert case["int8"]["dice_lung"] == case["fp32"]["dice_lung"]
+    assert "PO (%) together" in (repository / "lesion" / "MODEL_CARD.md").read_text()
+    ran = command("calibrate", "lesion", *options, "--cases", "second", "--gate-on", "first")
+    assert ran.code == 1
+    assert "calibrated on: first" in ran.err
+    ran = command("calibrate", "lesion", *options, "--gate-only")
+    assert "fp32 / int8 / together" in ran.out
+
+
 def test_out_leaves_the_repository_alone(
     command: Command, data: Path, repository: Path, tmp_path: Path
 ) -> None:

@@ -39,6 +39,7 @@ verdict = "{gate}"
 sha256 = "{sha256_of(int8)}"
 reference = "{sha256_of(fp32)}"
 cases = ["one"]
+together = []
 runtime = "openvino 1"
 [artefact.gate.figures]
 po_moved_mean = 0.01

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.evaluation import EvaluationError, find_cases, read_case
+from calibration.evaluation import EvaluationError, find_cases, read_case, section_of_case
 from tests.evaluation.made_cases import LPS, write_nifti
 
 SHAPE = (6, 5, 4)
@@ -38,6 +38,18 @@ def test_our_own_format_is_read_as_it_lies(tmp_path: Path) -> None:
     assert case.lesion_b is None
     assert case.spacing_mm == pytest.approx((6.0, 0.7, 0.7))
     assert case.pixel_ml == pytest.approx(0.7 * 0.7 * 6 / 1000)
+
+
+def test_the_section_is_in_the_header(tmp_path: Path) -> None:
+    """On its side, and cut off after the header: the values are not needed."""
+    for spacing, section in ((1.5, "thin"), (2.5, "medium"), (5.0, "thick")):
+        affine = np.array([[0, 0.7, 0, 0], [0, 0, 0.7, 0], [spacing, 0, 0, 0], [0, 0, 0, 1]])
+        path = tmp_path / section / "image.nii"
+        write_nifti(path, hu(), affine)
+        path.write_bytes(path.read_bytes()[:400])
+        assert section_of_case(path.parent) == section
+        with pytest.raises(EvaluationError, match="cannot be read"):
+            read_case(path.parent)
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0)])

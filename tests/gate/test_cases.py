@@ -9,7 +9,7 @@ from calibration.gate.cases import (
     cases_to_calibrate,
     check_disjoint,
     other_cases,
-    read_cases,
+    served_cases,
 )
 from engines.models import load_spec
 from tests.evaluation.made_cases import made_chest, write_case
@@ -57,6 +57,6 @@ def test_scans_of_other_sections_are_refused(data: Path, tmp_path: Path) -> None
     text = (folder / "spec.toml").read_text()
     (folder / "spec.toml").write_text(text.replace('"thin", "medium", "thick"', '"thin"'))
     with pytest.raises(EvaluationError, match="b is a thick scan, lung serves thin"):
-        read_cases(data, ["b"], load_spec(folder))
+        served_cases(data, ["b"], load_spec(folder))
     with pytest.raises(EvaluationError, match="no other patient"):
         other_cases(data, load_spec(folder), [])

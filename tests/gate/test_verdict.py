@@ -50,6 +50,18 @@ def test_dice_may_rise_but_not_fall(fp32: Accuracy, change: float, name: str) ->
     assert [name in reason for reason in verdict.reasons] == [True]
 
 
+@given(ACCURACIES, MOVES, st.sampled_from([-0.31, 0.31]))
+def test_what_passes_alone_must_pass_together_too(fp32: Accuracy, po: float, far: float) -> None:
+    alone, joint = moved("a", fp32, po), moved("a", fp32, po=far).int8
+    verdict = judge([replace(alone, together=joint)])
+    assert judge([alone]).passed
+    assert not verdict.passed
+    assert all(reason.startswith("together with the other") for reason in verdict.reasons)
+    assert verdict.figures["together_po_moved_most"] == pytest.approx(0.31)
+    assert verdict.figures["po_moved_most"] == pytest.approx(abs(po))
+    assert judge([replace(alone, together=alone.int8)]).passed
+
+
 @given(st.floats(0.0, 0.999))
 def test_slower_than_fp32_fails(speed: float) -> None:
     case = Compared("a", Accuracy(0.8, 0.9, 5.0, 1.0), Accuracy(0.8, 0.9, 5.0, 1.0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from calibration.evaluation import LabelledCase
 from calibration.quantisation.slabs import CalibrationSlabs, record_slabs
 from engines.models import ModelError, load_repository
 from engines.runtimes import choose
-from tests.evaluation.made_cases import made_chest
+from tests.evaluation.made_cases import made_chest, write_case
 from tests.tiny_models import BLOCK_PLANES, SIZE, write_block_repository
 
 
@@ -26,7 +27,12 @@ def thin(slices: int) -> LabelledCase:
 
 
 def recorded(repository: Path, model: str, *cases: LabelledCase, number: int) -> CalibrationSlabs:
-    return record_slabs(load_repository(repository), model, choose(), cases, number)
+    with TemporaryDirectory() as folder:
+        paths = [
+            write_case(Path(folder) / f"{place}-{case.name}", case)
+            for place, case in enumerate(cases)
+        ]
+        return record_slabs(load_repository(repository), model, choose(), paths, number)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +64,12 @@ def test_both_slabs_with_and_without_disease_are_taken(repository: Path) -> None
     assert not all(diseased)
 
 
+def test_blocks_are_chosen_among_all_blocks(repository: Path) -> None:
+    """A scan of many slices has few blocks: 128 slices of 1.5 mm have about ten."""
+    slabs = recorded(repository, "lesion_thin", thin(128), number=12)
+    assert len(slabs.measuring) + len(slabs.choosing) >= 9
+
+
 def test_a_model_that_sees_nothing_is_named(repository: Path) -> None:
-    with pytest.raises(ModelError, match="sees only 0 slabs in chest"):
+    with pytest.raises(ModelError, match="sees only 0 slabs in 0-chest"):
         recorded(repository, "lesion_thin", made_chest("chest"), number=6)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,13 +11,13 @@ from pathlib import Path
 from rich.console import Console
 
 from appliance.cli.errors import CliError
-from calibration.evaluation import EvaluationError, LabelledCase
-from calibration.gate.cases import cases_to_calibrate, check_disjoint, other_cases, read_cases
-from calibration.gate.gate import Gated, gate
+from calibration.evaluation import EvaluationError
+from calibration.gate.cases import cases_to_calibrate, check_disjoint, other_cases, served_cases
+from calibration.gate.gate import Gated, gate, partners
 from calibration.gate.record import card_text, write_card, write_spec
 from calibration.quantisation.calibrate import calibrate
 from calibration.quantisation.ranges import METHODS
-from engines.artefacts import Artefact
+from engines.artefacts import DIALECTS, Artefact
 from engines.models import SHIPPED, ModelSpec, load_repository
 
 _METHODS = {
@@ -89,11 +89,11 @@ def _run(choice: Choice, gate_only: bool) -> Outcome:
     with _progress() as tell:
         if gate_only:
             artefacts = _present(spec)
-            judges = _gate_cases(choice, spec, _calibrated_on(artefacts))
+            judges = _gate_cases(choice, specs, spec, _calibrated_on(artefacts))
         else:
             names = choice.cases or cases_to_calibrate(choice.data, spec)
-            judges = _gate_cases(choice, spec, names)
-            scans = read_cases(choice.data, names, spec)
+            judges = _gate_cases(choice, specs, spec, names)
+            scans = served_cases(choice.data, names, spec)
             made = calibrate(specs, spec, scans, _METHODS[choice.method], tell)
             artefacts = list(made.artefacts.values())
             write_spec(folder, artefacts)
@@ -132,15 +132,22 @@ def _present(spec: ModelSpec) -> list[Artefact]:
     return artefacts
 
 
-def _calibrated_on(artefacts: Sequence[Artefact]) -> list[str]:
+def _calibrated_on(artefacts: Iterable[Artefact]) -> list[str]:
     return sorted({name for one in artefacts if one.calibration for name in one.calibration.cases})
 
 
-def _gate_cases(choice: Choice, spec: ModelSpec, used: Sequence[str]) -> list[LabelledCase]:
-    """The cases to judge on, by default those of all patients that were not calibrated on."""
+def _gate_cases(
+    choice: Choice, specs: Sequence[ModelSpec], spec: ModelSpec, used: Sequence[str]
+) -> list[Path]:
+    """The cases to judge on, by default those of all patients that were not calibrated on.
+
+    Neither this model was, nor those in INT8 that it is judged together with.
+    """
+    others = [one for dialect in DIALECTS for one in partners(specs, spec, dialect).values()]
+    used = [*used, *_calibrated_on(others)]
     names = choice.gate_on or other_cases(choice.data, spec, used)
     check_disjoint(choice.data, used, names)
-    return read_cases(choice.data, names, spec)
+    return served_cases(choice.data, names, spec)
 
 
 @contextmanager
@@ -162,6 +169,7 @@ def _artefact_record(gated: Gated) -> dict[str, object]:
         "calibration": asdict(artefact.calibration) if artefact.calibration else None,
         "verdict": "passed" if gated.verdict.passed else "failed",
         "reasons": gated.verdict.reasons,
+        "together": artefact.gate.together,
         "figures": gated.verdict.figures,
         "cases": [asdict(one) for one in gated.compared],
     }
