@@ -46,6 +46,8 @@ class GateRecord:
         The verdict.
     sha256, reference
         SHA-256 of the file that was gated and of the fp32 file it was compared with.
+    contract
+        How the network was fed and its answer read (:attr:`engines.models.ModelSpec.contract`).
     cases
         Labelled scans it was compared on.
     runtime
@@ -59,6 +61,7 @@ class GateRecord:
     passed: bool
     sha256: str
     reference: str
+    contract: str
     cases: tuple[str, ...]
     runtime: str
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -87,13 +90,15 @@ class Artefact:
         if found != self.sha256:
             raise ModelError(f"{self.path}: SHA-256 is {found}, spec.toml records {self.sha256}")
 
-    def check_gate(self, reference: str) -> None:
-        """Raise ModelError unless fp32, or gated as the file is now against this fp32 file.
+    def check_gate(self, reference: str, contract: str) -> None:
+        """Raise ModelError unless fp32, or gated as file and spec are now against this fp32 file.
 
         Parameters
         ----------
         reference
             SHA-256 of the model's fp32 file.
+        contract
+            The model's (:attr:`engines.models.ModelSpec.contract`).
         """
         if self.precision == "fp32":
             return
@@ -105,6 +110,11 @@ class Artefact:
             raise ModelError(f"{self.path}: this is not the file that passed the gate")
         if self.gate.reference != reference:
             raise ModelError(f"{self.path}: the gate compared it with another fp32 network")
+        if self.gate.contract != contract:
+            raise ModelError(
+                f"{self.path}: the gate judged it with {self.gate.contract}; "
+                f"spec.toml now says {contract}"
+            )
 
 
 def sha256_of(path: Path) -> str:
@@ -156,6 +166,7 @@ def _gate(table: object) -> GateRecord | None:
         verdict == "passed",
         str(fields["sha256"]),
         str(fields["reference"]),
+        str(fields["contract"]),
         _names(fields["cases"]),
         str(fields["runtime"]),
         {name: float(str(value)) for name, value in _table(fields["figures"]).items()},

@@ -118,6 +118,16 @@ class ModelSpec:
         """Planes of one answer: all of a block, one of neighbours."""
         return self.planes if self.form == "block" else 1
 
+    @property
+    def contract(self) -> str:
+        """How the network is fed and its answer read, in words: what a gate judges beside files."""
+        rows, columns = self.size
+        low, high = self.window_hu
+        return (
+            f"{self.planes} planes of {rows} x {columns} as {self.form}, {self.neighbour_mm} mm "
+            f"apart, {self.overlap} shared, {low} to {high} HU, threshold {self.threshold}"
+        )
+
     def _form_fault(self) -> str | None:
         """What is wrong with form, planes, their distance and overlap."""
         if self.form not in FORMS:

@@ -86,7 +86,7 @@ def partners(specs: Sequence[ModelSpec], spec: ModelSpec, dialect: str) -> dict[
             continue
         try:
             artefact = other.artefact("int8", [dialect])
-            artefact.check_gate(other.artefact("fp32").sha256)
+            artefact.check_gate(other.artefact("fp32").sha256, other.contract)
         except ModelError:
             continue
         found[other.name] = artefact
@@ -116,6 +116,7 @@ class _Judged:
             verdict.passed,
             sha256_of(artefact.path),
             self._spec.artefact("fp32").sha256,
+            self._spec.contract,
             tuple(one.case for one in self.compared),
             self._runtime.version(),
             verdict.figures,

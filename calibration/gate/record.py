@@ -1,4 +1,4 @@
-"""The gate's answer in spec.toml and in the model card."""
+"""The gate's answer in spec.toml and as the text of the model card."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from calibration.gate.verdict import Accuracy, Compared
 from engines.artefacts import Artefact, GateRecord
 from engines.models import ModelSpec, load_spec
 
-BEGIN, END = "<!-- gate:begin -->", "<!-- gate:end -->"
 _ARTEFACT = re.compile(r"^\[\[artefact\]\]$.*?(?=^\[(?!artefact\.)|\Z)", re.M | re.S)
 
 
@@ -54,22 +53,11 @@ def _block(folder: Path, artefact: Artefact) -> str:
 def _gate_lines(gate: GateRecord) -> list[str]:
     verdict = "passed" if gate.passed else "failed"
     lines = ["[artefact.gate]", f'verdict = "{verdict}"', f'sha256 = "{gate.sha256}"']
-    lines += [f'reference = "{gate.reference}"', f"cases = {json.dumps(gate.cases)}"]
+    lines += [f'reference = "{gate.reference}"', f"contract = {json.dumps(gate.contract)}"]
+    lines += [f"cases = {json.dumps(gate.cases)}"]
     lines += [f"together = {json.dumps(gate.together)}"]
     lines += [f"runtime = {json.dumps(gate.runtime)}", "", "[artefact.gate.figures]"]
     return lines + [f"{name} = {value:.6f}" for name, value in gate.figures.items()]
-
-
-def write_card(folder: Path, text: str) -> None:
-    """Put the gate's text into ``MODEL_CARD.md`` between its marks, or at its end."""
-    path = folder / "MODEL_CARD.md"
-    card = path.read_text(encoding="utf-8") if path.is_file() else f"# {folder.name}\n"
-    part = f"{BEGIN}\n{text.strip()}\n{END}"
-    if BEGIN in card and END in card:
-        first, rest = card.split(BEGIN, 1)
-        path.write_text(first + part + rest.split(END, 1)[1], encoding="utf-8")
-    else:
-        path.write_text(f"{card.rstrip()}\n\n{part}\n", encoding="utf-8")
 
 
 def card_text(gated: Sequence[Gated]) -> str:

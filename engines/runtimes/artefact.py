@@ -37,5 +37,5 @@ def choose_artefact(spec: ModelSpec, runtime: Runtime, precision: str | None = N
 
 def _gated(spec: ModelSpec, artefact: Artefact) -> Artefact:
     if artefact.precision != "fp32":
-        artefact.check_gate(spec.artefact("fp32").sha256)
+        artefact.check_gate(spec.artefact("fp32").sha256, spec.contract)
     return artefact

@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from engines.card import BEGIN
 from engines.models import SHIPPED, ModelSpec, load_repository
 from engines.runtimes import choose
 from engines.segmenter import Segmenter
@@ -25,7 +26,7 @@ def test_both_roles_ship_for_every_section() -> None:
 def test_a_shipped_model_is_sealed_and_measured(spec: ModelSpec) -> None:
     for artefact in spec.artefacts:
         artefact.verify()
-        artefact.check_gate(spec.artefact("fp32").sha256)
+        artefact.check_gate(spec.artefact("fp32").sha256, spec.contract)
         assert artefact.path.stat().st_size < 20e6
     assert spec.warm_up is not None, "run python -m engines.training.seal"
     assert spec.accuracy["dice_mean"] >= {"lung": 0.96, "lesion": 0.75}[spec.role]
@@ -38,6 +39,8 @@ def test_the_card_names_data_terms_figures_and_failures(spec: ModelSpec) -> None
         assert heading in card
     assert f"{spec.accuracy['dice_mean']:.3f}" in card
     assert "terms" in card.lower()
+    gated = any(artefact.gate for artefact in spec.artefacts)
+    assert (BEGIN in card) == gated, "the card shows a gate's figures where one judged, only there"
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)

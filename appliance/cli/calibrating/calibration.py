@@ -14,10 +14,11 @@ from appliance.cli.errors import CliError
 from calibration.evaluation import EvaluationError
 from calibration.gate.cases import cases_to_calibrate, check_disjoint, other_cases, served_cases
 from calibration.gate.gate import Gated, gate, partners
-from calibration.gate.record import card_text, write_card, write_spec
+from calibration.gate.record import card_text, write_spec
 from calibration.quantisation.calibrate import calibrate
 from calibration.quantisation.ranges import METHODS
 from engines.artefacts import DIALECTS, Artefact
+from engines.card import write_gate_part
 from engines.models import SHIPPED, ModelSpec, load_repository
 
 _METHODS = {
@@ -99,7 +100,7 @@ def _run(choice: Choice, gate_only: bool) -> Outcome:
             write_spec(folder, artefacts)
         gated = gate(specs, spec, artefacts, judges, tell)
     write_spec(folder, [one.artefact for one in gated])
-    write_card(folder, card_text(gated))
+    write_gate_part(folder, card_text(gated))
     return Outcome(choice.model, tuple(gated))
 
 
