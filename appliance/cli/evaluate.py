@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from appliance.cli.errors import CliError
+
 
 class PrecisionName(enum.StrEnum):
     """Numbers that the networks compute with."""
@@ -58,3 +60,5 @@ def evaluate(
         print_json(evaluation.document)
     else:
         console().print(evaluation_view(evaluation))
+    if failed := evaluation.failed:
+        raise CliError("could not be evaluated: " + "; ".join(map(": ".join, failed.items())))

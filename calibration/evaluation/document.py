@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 
 from calibration.evaluation.figures import CaseFigures
@@ -13,12 +13,24 @@ from engines.warm_up import Engine
 _PACKAGES = ("breathhold", "openvino", "nvidia-dali-cuda130", "numpy", "scipy", "simpleitk")
 
 
-def document(figures: Sequence[CaseFigures], segmenter: Segmenter) -> dict[str, object]:
+def document(
+    figures: Sequence[CaseFigures], segmenter: Segmenter, failed: Mapping[str, str]
+) -> dict[str, object]:
     """The evaluation by name.
+
+    Parameters
+    ----------
+    figures
+        One a case that could be evaluated.
+    segmenter
+        What made them.
+    failed
+        Why the other cases could not, by case.
 
     Returns
     -------
-    ``cases``: one object a case (:meth:`CaseFigures.record`). ``overall``: see
+    ``cases``: one object a case (:meth:`CaseFigures.record`). ``failed``: ``case``
+    and ``error`` of the others. ``overall``: see
     :func:`overall`. ``models``: by name their version, role, sections, precision,
     SHA-256, runtime and device. ``precision``: the lesion models' one, or all of
     them. ``versions``: of the packages that made the figures.
@@ -30,6 +42,7 @@ def document(figures: Sequence[CaseFigures], segmenter: Segmenter) -> dict[str, 
     }
     return {
         "cases": [one.record() for one in figures],
+        "failed": [{"case": case, "error": error} for case, error in failed.items()],
         "overall": overall(figures),
         "models": {name: _model(engine) for name, engine in sorted(segmenter.engines.items())},
         "precision": ", ".join(sorted(lesion)),

@@ -13,7 +13,6 @@ from string import Template
 
 from calibration.evaluation.agreement import agreement
 from calibration.evaluation.contours import contour_picture
-from calibration.evaluation.document import document
 from calibration.evaluation.figures import CaseFigures
 from calibration.evaluation.plots import against_reference, bland_altman, dice_bars, points
 from calibration.evaluation.summary import overall, sections
@@ -25,7 +24,6 @@ from calibration.evaluation.tables import (
     regions_table,
 )
 from calibration.evaluation.worst import APART_MM, WrongSlice
-from engines.segmenter import Segmenter
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +38,7 @@ def write_report(
     folder: Path,
     figures: Sequence[CaseFigures],
     worst: Sequence[WrongSlice],
-    segmenter: Segmenter,
+    content: dict[str, object],
 ) -> Report:
     """Write ``evaluation.html`` and ``evaluation.json``.
 
@@ -52,12 +50,11 @@ def write_report(
         One a case, at least one.
     worst
         The slices to show, worst first.
-    segmenter
-        What made the figures.
+    content
+        The :func:`document` of the same figures.
     """
     folder.mkdir(parents=True, exist_ok=True)
     report = Report(folder / "evaluation.html", folder / "evaluation.json")
-    content = document(figures, segmenter)
     report.document.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
     report.page.write_text(page(figures, worst, content), encoding="utf-8")
     return report
@@ -74,7 +71,7 @@ def page(
     assert isinstance(models, dict)
     assert isinstance(versions, dict)
     return Template(template).substitute(
-        introduction=_introduction(figures, str(content["precision"])),
+        introduction=_introduction(figures, str(content["precision"])) + _failures(content),
         models=models_table(models),
         overall=overall_table(overall(figures), sections(figures)),
         agreement=agreement_table(po, pho),
@@ -95,6 +92,13 @@ def _introduction(figures: Sequence[CaseFigures], precision: str) -> str:
         f"{number} with {slices} slices, each run through the engines that the daemon runs, "
         f"lesion in {html.escape(precision)}."
     )
+
+
+def _failures(content: dict[str, object]) -> str:
+    failed = content["failed"]
+    assert isinstance(failed, list)
+    texts = [(html.escape(one["case"]), html.escape(one["error"])) for one in failed]
+    return "".join(f"<br><b>{case}</b> could not be evaluated: {why}." for case, why in texts)
 
 
 def _plots(figures: Sequence[CaseFigures]) -> list[tuple[bytes, str]]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from calibration.phantom import make_phantom, write_labelled
+from engines.training.cases import UNLABELLED
 from tests.cli.command import Command
 from tests.evaluation.made_cases import made_chest, write_case, write_nifti
 
@@ -103,9 +105,45 @@ def test_wrong_use_is_told_from_failure(command: Command, data: Path, tmp_path: 
     assert "no model found" in ran.err
 
 
-def test_a_broken_case_is_named(command: Command, repository: Path, tmp_path: Path) -> None:
+def test_a_broken_case_is_named_and_the_others_are_measured(
+    command: Command, data: Path, repository: Path, tmp_path: Path
+) -> None:
     folder = write_case(tmp_path / "broken", made_chest("broken"))
     write_nifti(folder / "lung.nii.gz", np.zeros((3, 3, 3), np.uint8))
-    ran = command("evaluate", "--data", tmp_path, "--models", repository)
+    crowded = replace(made_chest("crowded"), spacing_mm=(0.06, 5.6, 5.6))
+    write_case(tmp_path / "crowded", crowded)
+    write_case(tmp_path / "whole", made_chest("whole"))
+    options = ("--data", tmp_path, "--models", repository)
+    ran = command("evaluate", *options, "--json", "--report", tmp_path.parent / "report")
     assert ran.code == 1
     assert "broken/lung.nii.gz: its shape is" in ran.err
+    assert "crowded: slice" in ran.err
+    content = json.loads(ran.out)
+    assert [case["case"] for case in content["cases"]] == ["whole"]
+    assert [one["case"] for one in content["failed"]] == ["broken", "crowded"]
+    assert "at the same position" in content["failed"][1]["error"]
+    assert content["overall"]["cases"] == 1
+    page = (tmp_path.parent / "report" / "evaluation.html").read_text()
+    assert "<b>crowded</b> could not be evaluated" in page
+    ran = command("evaluate", *options, "--cases", "broken,whole")
+    assert ran.code == 1
+    assert "whole" in ran.out
+    ran = command("evaluate", *options, "--cases", "broken", "--json")
+    assert (ran.code, json.loads(ran.out)["cases"]) == (1, [])
+
+
+def test_a_scan_in_which_no_lung_is_found_is_counted(
+    command: Command, repository: Path, tmp_path: Path
+) -> None:
+    """The lung label is there; only on a slice without lesion label is anything as dark as lung."""
+    chest = made_chest("solid")
+    chest.hu[1:], chest.lesion[0] = 40, UNLABELLED
+    write_case(tmp_path / "solid", chest)
+    options = ("--data", tmp_path, "--models", repository)
+    ran = command("evaluate", *options, "--json")
+    content = json.loads(ran.out)
+    assert ran.code == 0, ran.err
+    assert content["cases"][0]["po"] is None
+    assert content["cases"][0]["po_reference"] > 0
+    assert content["overall"]["cases_without_score"] == 1
+    assert "No lung was found" in command("evaluate", *options).out

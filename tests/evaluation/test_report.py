@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calibration.evaluation import CaseFigures, compare, load_engines
+from calibration.evaluation import CaseFigures, compare, document, load_engines
 from calibration.evaluation.report import write_report
 from calibration.evaluation.worst import WrongSlice, worst_slices
 from engines.segmenter import Segmenter
@@ -50,7 +50,12 @@ def test_one_page_with_all_its_pictures(tmp_path: Path, segmenter: Segmenter) ->
     done = [evaluated(name, missed) for name, missed in (("a<b", 0), ("mild", 1), ("bad", 4))]
     figures = [one for one, _ in done]
     worst = [wrong for _, slices in done for wrong in slices]
-    report = write_report(tmp_path / "new" / "folder", figures, worst, segmenter)
+    report = write_report(
+        tmp_path / "new" / "folder",
+        figures,
+        worst,
+        document(figures, segmenter, {"<c>": "no & air"}),
+    )
     page = report.page.read_text(encoding="utf-8")
     images = Images()
     images.feed(page)
@@ -59,6 +64,7 @@ def test_one_page_with_all_its_pictures(tmp_path: Path, segmenter: Segmenter) ->
     assert "Research software: nothing here is a diagnosis" in page
     assert "a&lt;b" in page
     assert "a<b" not in page
+    assert "<b>&lt;c&gt;</b> could not be evaluated: no &amp; air." in page
     assert "$" not in page
     for one in figures[1:]:
         assert f"<td>{one.lesion.dice:.3f}</td>" in page
@@ -72,5 +78,5 @@ def test_one_page_with_all_its_pictures(tmp_path: Path, segmenter: Segmenter) ->
 def test_a_case_without_labels_has_a_page_too(tmp_path: Path, segmenter: Segmenter) -> None:
     nothing = np.full((2, 8, 8), 255)
     figures = compare(made_case(nothing, nothing), made_masks(nothing * 0, nothing * 0))
-    report = write_report(tmp_path, [figures], [], segmenter)
+    report = write_report(tmp_path, [figures], [], document([figures], segmenter, {}))
     assert "No slice has a wrong lesion pixel" in report.page.read_text(encoding="utf-8")

@@ -40,9 +40,13 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What came out: figures, the same as a JSON document, and the report page if one was asked."""
+    """What came out: figures, the same as a JSON document, and the report page if one was asked.
+
+    `failed` says of each case that could not be evaluated why.
+    """
 
     figures: list[CaseFigures]
+    failed: dict[str, str]
     document: dict[str, object]
     page: Path | None
 
@@ -50,11 +54,12 @@ class Evaluation:
 def run_evaluation(choice: Choice, report: Path | None = None) -> Evaluation:
     """Evaluate, and write the report into the folder `report` if one is given.
 
+    A case that cannot be read or inferred does not end the others.
+
     Raises
     ------
     CliError
-        When there is no such case or model, a case cannot be read, or a slice
-        cannot be inferred.
+        When there is no such case or model.
     ModelError, RuntimeUnavailableError
         When the models cannot be served.
     OSError
@@ -67,27 +72,30 @@ def run_evaluation(choice: Choice, report: Path | None = None) -> Evaluation:
         segmenter, policy = load_engines(
             choice.repository or SHIPPED, choice.model, choice.precision
         )
-        figures, worst = _evaluate(folders, segmenter, policy)
     except EvaluationError as error:
         raise CliError(str(error)) from error
-    return Evaluation(
-        figures,
-        document(figures, segmenter),
-        _write(report, figures, worst, segmenter) if report else None,
-    )
+    figures: list[CaseFigures] = []
+    worst: list[WrongSlice] = []
+    failed: dict[str, str] = {}
+    for folder in _shown(folders):
+        try:
+            one, wrong = _evaluate(folder, segmenter, policy)
+        except EvaluationError as error:
+            failed[folder.absolute().name] = str(error)
+            continue
+        figures.append(one)
+        worst = worst_of([*worst, *wrong])
+    content = document(figures, segmenter, failed)
+    page = _write(report, figures, worst, content) if report and figures else None
+    return Evaluation(figures, failed, content, page)
 
 
 def _evaluate(
-    folders: Sequence[Path], segmenter: Segmenter, policy: ScanPolicy
-) -> tuple[list[CaseFigures], list[WrongSlice]]:
-    figures: list[CaseFigures] = []
-    worst: list[WrongSlice] = []
-    for folder in _shown(folders):
-        case = read_case(folder)
-        found = segment_case(case, segmenter, policy)
-        figures.append(compare(case, found))
-        worst = worst_of([*worst, *worst_slices(case, found)])
-    return figures, worst
+    folder: Path, segmenter: Segmenter, policy: ScanPolicy
+) -> tuple[CaseFigures, list[WrongSlice]]:
+    case = read_case(folder)
+    found = segment_case(case, segmenter, policy)
+    return compare(case, found), worst_slices(case, found)
 
 
 def _shown(folders: Sequence[Path]) -> Iterator[Path]:
@@ -101,8 +109,11 @@ def _shown(folders: Sequence[Path]) -> Iterator[Path]:
 
 
 def _write(
-    folder: Path, figures: list[CaseFigures], worst: list[WrongSlice], segmenter: Segmenter
+    folder: Path,
+    figures: list[CaseFigures],
+    worst: list[WrongSlice],
+    content: dict[str, object],
 ) -> Path:
     from calibration.evaluation.report import write_report
 
-    return write_report(folder, figures, worst, segmenter).page
+    return write_report(folder, figures, worst, content).page

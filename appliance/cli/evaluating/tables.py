@@ -36,6 +36,8 @@ def evaluation_view(evaluation: Evaluation) -> RenderableType:
     assert isinstance(overall, dict)
     views.append(_parts({"all": overall} | sections(figures)))
     views += ["", _agreements(figures), ""]
+    if without := overall["cases_without_score"]:
+        views.append(Text(f"No lung was found, and so there is no PO: {without} of the cases."))
     if evaluation.page:
         views.append(Text(f"Report: {evaluation.page}"))
     views.append(Text("Research software: not a diagnosis.", "dim"))
