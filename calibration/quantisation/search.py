@@ -20,8 +20,8 @@ from engines.runtimes import Runtime
 
 Slab = npt.NDArray[np.float32]
 #: Masks agree well enough from this Dice, and when their areas differ by no more than this.
-_LEAST_DICE = 0.99
-_MOST_SHIFT = 0.005
+_LEAST_DICE = 0.98
+_MOST_SHIFT = 0.01
 #: No more layers than this are kept: a network that needs them is no INT8 network.
 _MOST_KEPT = 8
 

@@ -14,6 +14,7 @@ import onnx
 import torch
 from torch import nn
 
+from engines.card import remove_gate_part
 from engines.training.models import SIZE, WINDOW_HU, ModelPlan
 from engines.training.seal import seal
 from engines.training.state import load_recipe, trained_network
@@ -47,6 +48,14 @@ def export(
     (model / "config.pbtxt").write_text(_config(model.name, plan))
     (model / "spec.toml").write_text(_spec(model.name, version, plan, artefact, _accuracy(run)))
     seal(model)
+    _remove_int8(artefact.parent)
+    remove_gate_part(model)
+
+
+def _remove_int8(version: Path) -> None:
+    """What was calibrated from other weights."""
+    for stale in (*version.glob("model.int8.*.onnx"), version / "ranges.json"):
+        stale.unlink(missing_ok=True)
 
 
 class _WithSigmoid(nn.Module):  # type: ignore[misc]

@@ -11,6 +11,7 @@ import openvino
 import pytest
 import torch
 
+from engines.card import write_gate_part
 from engines.models import ModelError, load_spec
 from engines.training import __main__ as command
 from engines.training import batches, export, loop
@@ -162,3 +163,14 @@ def test_a_model_may_serve_other_sections_than_planned(runs: Path, tmp_path: Pat
     assert load_spec(folder).sections == ("thin", "medium", "thick")
     with pytest.raises(ModelError, match="sections must be some of"):
         export.main(f"{runs / 'lesion_thick'} --out {folder} --sections thick,paper".split())
+
+
+def test_an_export_leaves_nothing_of_the_int8_of_other_weights(runs: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "lung"
+    export.main(f"{runs / 'lung'} --out {folder}".split())
+    for name in ("ranges.json", "model.int8.openvino.onnx", "model.int8.tensorrt.onnx"):
+        (folder / "1" / name).write_text("old")
+    write_gate_part(folder, "old figures")
+    export.main(f"{runs / 'lung'} --out {folder}".split())
+    assert [path.name for path in (folder / "1").iterdir()] == ["model.onnx"]
+    assert "old figures" not in (folder / "MODEL_CARD.md").read_text()
