@@ -150,12 +150,19 @@ class LiveScans:
             open_scans = len(self._live.keys() | self._loading.keys())
             if request is not None and open_scans >= self._max_open_scans:
                 raise too_many_scans(self._max_open_scans)
-            task = asyncio.create_task(self._load_once(scan_id, request))
-            self._loading[scan_id] = task
-            task.add_done_callback(lambda _: self._loading.pop(scan_id, None))
+            self._loading[scan_id] = asyncio.create_task(self._load_once(scan_id, request))
         return await asyncio.shield(self._loading[scan_id])
 
     async def _load_once(self, scan_id: str, request: pb.OpenScan | None) -> LiveScan | None:
+        """Load a scan; whoever asks once this is done asks anew, and is not told its answer."""
+        try:
+            return await self._from_spool_or_new(scan_id, request)
+        finally:
+            del self._loading[scan_id]
+
+    async def _from_spool_or_new(
+        self, scan_id: str, request: pb.OpenScan | None
+    ) -> LiveScan | None:
         """A scan from the spool; else a new one, when somebody opens it."""
         try:
             refs, opened = await self._recovered(scan_id)

@@ -98,6 +98,9 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
                 await live.complete(by)
         except ScanError as error:
             outbox.close(error)
+        except Exception as error:
+            logger.exception("a call could not be worked on")
+            outbox.close(internal(error))
 
     async def _read_slices(
         self, live: LiveScan, outbox: Outbox, requests: Requests

@@ -1,0 +1,82 @@
+"""Opening scans while the spool is looked through, with real rooms around them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from appliance.inference.planes import PlaneStore
+from appliance.inference.queue import InferenceQueue
+from appliance.ingest import IngestLimits
+from appliance.live.board import Board
+from appliance.live.scans import LiveScans, scan_id_of
+from appliance.live.services import Services
+from appliance.live.session import LiveScan
+from appliance.metrics import Metrics
+from appliance.scan.scan import ScanPolicy
+from appliance.storage.results import ResultsStore
+from appliance.storage.spool import Spool
+from breathhold.v1 import scan_pb2 as pb
+
+OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1")
+SCAN_ID = scan_id_of(OPEN.series_instance_uid)
+
+
+@asynccontextmanager
+async def live_scans(state: Path) -> AsyncIterator[LiveScans]:
+    spool, results = Spool(state), ResultsStore(state / "results.sqlite")
+    with ThreadPoolExecutor(1) as decoders:
+        services = Services(
+            spool=spool,
+            results=results,
+            queue=InferenceQueue(),
+            planes=PlaneStore(lambda images: [], lambda scan_id, uid: scans.pixels(scan_id, uid)),
+            decoders=decoders,
+            board=Board(),
+            metrics=Metrics(),
+            policy=ScanPolicy(shapes={}),
+            limits=IngestLimits(),
+            engines_for=lambda section: {},
+        )
+        scans = LiveScans(services, max_open_scans=4)
+        yield scans
+        await scans.close(grace_s=1)
+    spool.close()
+    results.close()
+
+
+@pytest.mark.timeout(20)
+def test_a_caller_that_comes_the_moment_an_empty_log_was_looked_at(tmp_path: Path) -> None:
+    """Looking at what a crash left finds no scan; the caller must get a new one, at once."""
+    log = tmp_path / "spool" / SCAN_ID / "scan.log"
+    log.parent.mkdir(parents=True)
+    log.touch()
+
+    async def open_when_looked_at() -> LiveScan | None:
+        async with live_scans(tmp_path) as scans:
+            taking_up = asyncio.create_task(scans.take_up())
+            while not scans._loading:
+                await asyncio.sleep(0)
+            looking = scans._loading[SCAN_ID]
+            while not looking.done():
+                await asyncio.sleep(0)
+            opened = await scans.open(OPEN)
+            await taking_up
+            assert isinstance(opened, LiveScan)
+            return opened if opened in scans.in_progress else None
+
+    assert asyncio.run(open_when_looked_at())
+
+
+def test_callers_that_come_together_share_one_scan(tmp_path: Path) -> None:
+    async def open_thrice() -> int:
+        async with live_scans(tmp_path) as scans:
+            opened = await asyncio.gather(*(scans.open(OPEN) for _ in range(3)))
+            return len({id(live) for live in opened})
+
+    assert asyncio.run(open_thrice()) == 1
