@@ -31,6 +31,7 @@ from appliance.live.housekeeping import keep_house, watch_silence
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
 from appliance.metrics import Metrics
+from appliance.notify import ServiceManager, keep_told, more_time
 from appliance.scan.scan import ScanPolicy
 from appliance.serve.http import HttpSide
 from appliance.serve.model_service import ModelService
@@ -53,6 +54,8 @@ _SERVICES = (
 )
 _MIB = 2**20
 _HEALTH_INTERVAL_S = 2.0
+#: What a stop takes at most beside the grace for scans: the batch in hand, and closing, s.
+_CLOSING_S = 20.0
 _STATE_NAMES = {
     types_pb2.SCAN_STATE_RECEIVING: "receiving",
     types_pb2.SCAN_STATE_COMPLETING: "completing",
@@ -88,6 +91,8 @@ def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> 
         When the state folder cannot be used.
     OSError
         When an address cannot be bound.
+    ValueError
+        When the service manager's variables in the environment are wrong.
     """
     asyncio.run(_run_until_signalled(config, ready))
 
@@ -97,7 +102,7 @@ async def _run_until_signalled(config: Config, ready: Callable[[Addresses], None
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    daemon = Daemon(config)
+    daemon = Daemon(config, ServiceManager.from_environment())
     try:
         addresses = await daemon.start()
         if ready:
@@ -109,10 +114,16 @@ async def _run_until_signalled(config: Config, ready: Callable[[Addresses], None
 
 
 class Daemon:
-    """Every room of a running appliance. `start`, then `stop`; use once."""
+    """Every room of a running appliance. `start`, then `stop`; use once.
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    Parameters
+    ----------
+    manager
+        Is told when scans are served, how it goes, and whether all is well; nobody by default.
+    """
+
+    def __init__(self, config: Config, manager: ServiceManager | None = None) -> None:
+        self._config, self._manager = config, manager or ServiceManager()
         self._closing = contextlib.AsyncExitStack()
         self._health = health.aio.HealthServicer()
         self._serving = False
@@ -129,6 +140,7 @@ class Daemon:
     async def stop(self) -> None:
         """Tell callers, let complete scans end, close what is open; in reverse order of start."""
         self._serving = False
+        self._manager.stopping(self._config.server.shutdown_grace_s + _CLOSING_S)
         await self._closing.aclose()
 
     async def _start(self) -> Addresses:
@@ -137,7 +149,8 @@ class Daemon:
         self._closing.push_async_callback(asyncio.to_thread, spool.close)
         results = ResultsStore(storage.state_dir / "results.sqlite")
         self._closing.push_async_callback(asyncio.to_thread, results.close)
-        segmenter = await self._load_engines()
+        async with more_time(self._manager, "Starting: the engines warm up"):
+            segmenter = await self._load_engines()
         services, scans = self._scans(spool, results, segmenter)
         await scans.show_finished()
         self._in_background(watch_silence(scans, self._config.scan))
@@ -148,6 +161,12 @@ class Daemon:
         self._serving = True
         await self._tell_health()
         self._in_background(self._watch_health())
+
+        def status() -> str:
+            return self._status(scans, segmenter)
+
+        self._manager.ready(status())
+        self._in_background(keep_told(self._manager, lambda: self._healthy, status))
         return Addresses(address, http)
 
     async def _load_engines(self) -> Segmenter:
@@ -255,6 +274,14 @@ class Daemon:
     def _healthy(self) -> bool:
         stall_s = self._config.engine.stall_s
         return self._serving and self._worker is not None and self._worker.healthy(stall_s)
+
+    def _status(self, scans: LiveScans, segmenter: Segmenter) -> str:
+        engines = ", ".join(
+            f"{engine.spec.name} {engine.artefact.precision} on {engine.runtime}"
+            for engine in segmenter.engines.values()
+        )
+        state = "Serving" if self._healthy else "Not serving: inference hangs or fails"
+        return f"{state}; scans in progress: {len(scans.in_progress)}; engines: {engines}"
 
     async def _watch_health(self) -> None:
         """Tell the health service when inference dies or hangs, and when it is back."""

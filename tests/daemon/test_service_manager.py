@@ -1,0 +1,153 @@
+"""The daemon under a service manager: a real notify socket hears what systemd would."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from appliance.config import Config
+from appliance.daemon import Addresses, Daemon
+from appliance.inference.queue import Job
+from appliance.inference.slab_inference import Outcome, SlabInference
+from appliance.notify import ServiceManager
+from breathhold.v1 import scan_pb2 as pb
+from tests.box import Box, Call
+from tests.made_scans import raw_slices
+from tests.notify_socket import NotifySocket
+
+OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1")
+WATCHDOG_S = 0.4
+
+
+def is_ready(message: dict[str, str]) -> bool:
+    return "READY" in message
+
+
+def is_alive(message: dict[str, str]) -> bool:
+    return "WATCHDOG" in message
+
+
+def test_from_start_to_stop(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with NotifySocket(str(tmp_path / "notify")) as heard:
+        monkeypatch.setenv("NOTIFY_SOCKET", heard.address)
+        monkeypatch.setenv("WATCHDOG_USEC", str(round(WATCHDOG_S * 1e6)))
+        with Box(tmp_path, repository) as box:
+            heard.await_message(is_ready)
+            assert health_of(box.grpc) == health_pb2.HealthCheckResponse.SERVING
+            call = Call(box.grpc, OPEN)
+            call.send_slices(raw_slices()[:20])
+            call.wait_for_answers(20)
+            heard.await_message(lambda message: "scans in progress: 1" in message["STATUS"])
+            call.close()
+            begun = time.monotonic()
+            time.sleep(4 * WATCHDOG_S)
+            beats = [at for at in heard.times_of("WATCHDOG") if at > begun]
+            assert box.stop() == 0
+        heard.await_message(lambda message: "STOPPING" in message)
+    words = [set(message) for message in heard.messages]
+    ready_at = words.index({"READY", "STATUS"})
+    assert ready_at >= 1
+    assert all(before == {"STATUS", "EXTEND_TIMEOUT_USEC"} for before in words[:ready_at])
+    assert "lung fp32 on openvino" in heard.messages[ready_at]["STATUS"]
+    assert len(beats) >= 4
+    assert words[-1] == {"STOPPING", "STATUS", "EXTEND_TIMEOUT_USEC"}
+
+
+def test_a_start_that_fails_is_never_ready(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copied = shutil.copytree(repository, tmp_path / "repository")
+    with (copied / "lesion" / "1" / "model.onnx").open("ab") as damaged:
+        damaged.write(b"one byte too many")
+    config = tmp_path / "config.toml"
+    config.write_text(f'[engine]\nrepository = "{copied}"\n')
+    command = [sys.executable, "-m", "appliance.cli", "serve", "--config", str(config)]
+    command += ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state", str(tmp_path / "s")]
+    with NotifySocket(str(tmp_path / "notify")) as heard:
+        monkeypatch.setenv("NOTIFY_SOCKET", heard.address)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        heard.await_message(lambda message: "STOPPING" in message)
+    assert done.returncode == 1
+    assert "lesion" in done.stderr
+    assert not any(is_ready(message) for message in heard.messages)
+
+
+def health_of(target: str) -> health_pb2.HealthCheckResponse.ServingStatus:
+    with grpc.insecure_channel(target) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        return stub.Check(health_pb2.HealthCheckRequest(), timeout=10).status
+
+
+@contextmanager
+def watched_daemon(state: Path, repository: Path, notify: str) -> Iterator[Addresses]:
+    """A daemon on a thread of this process, that a service manager watches."""
+    config = Config.model_validate(
+        {
+            "server": {"listen": "127.0.0.1:0", "http": "127.0.0.1:0", "shutdown_grace_s": 0.1},
+            "storage": {"state_dir": str(state)},
+            "engine": {"repository": str(repository), "stall_s": 1.5},
+        }
+    )
+    started, stop = threading.Event(), threading.Event()
+    found: list[Addresses] = []
+
+    async def run() -> None:
+        daemon = Daemon(config, ServiceManager(notify, WATCHDOG_S))
+        found.append(await daemon.start())
+        started.set()
+        await asyncio.to_thread(stop.wait)
+        await daemon.stop()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    assert started.wait(30)
+    try:
+        yield found[0]
+    finally:
+        stop.set()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+def test_a_hung_worker_is_not_called_alive(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engines hang as a lost device makes them hang: the call does not come back."""
+    outcomes, hung, released = SlabInference.outcomes, threading.Event(), threading.Event()
+
+    def hanging(inference: SlabInference, jobs: Sequence[Job]) -> Sequence[Outcome]:
+        hung.set()
+        assert released.wait(30)
+        return outcomes(inference, jobs)
+
+    monkeypatch.setattr(SlabInference, "outcomes", hanging)
+    with (
+        NotifySocket(str(tmp_path / "notify")) as heard,
+        watched_daemon(tmp_path / "state", repository, heard.address) as addresses,
+    ):
+        heard.await_message(is_alive)
+        call = Call(addresses.grpc, OPEN)
+        call.send_slices(raw_slices())
+        assert hung.wait(20)
+        heard.await_message(lambda told: told["STATUS"].startswith("Not serving"), news=True)
+        begun = time.monotonic()
+        time.sleep(3 * WATCHDOG_S)
+        assert not [at for at in heard.times_of("WATCHDOG") if at > begun]
+        assert len([at for at in heard.times_of("STATUS") if at > begun]) >= 3
+        released.set()
+        heard.await_message(is_alive, news=True)
+        call.end()
+        assert call.result().final_report.slices == len(raw_slices())
