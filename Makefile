@@ -2,8 +2,16 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where `make install` puts what it installs, and where the package itself is (see README.md).
+DESTDIR ?=
+PREFIX ?= /usr/local
+APP ?= /opt/breathhold
+UNITS := breathhold.service breathhold-build-engines.service
+LIB = $(DESTDIR)$(PREFIX)/lib
+SHARE = $(DESTDIR)$(PREFIX)/share/breathhold
+ETC = $(DESTDIR)/etc/breathhold
 
-.PHONY: demo test check lock protos clean
+.PHONY: demo test check lock protos install uninstall clean
 
 # Scores a phantom (or SCAN=folder of DICOM) slice by slice, as a scanner would send it.
 demo: $(VENV)/.installed
@@ -44,6 +52,24 @@ lock: $(VENV)/.installed-dev
 protos: $(VENV)/.installed-dev
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python protos/generate.py
 	$(BIN)/buf lint protos
+
+# The units, the user, the folders, alerts and dashboard; a configuration where there is none.
+install:
+	install -d $(LIB)/systemd/system $(LIB)/sysusers.d $(LIB)/tmpfiles.d $(SHARE) $(ETC)
+	for unit in $(UNITS); do \
+		sed 's|/opt/breathhold|$(APP)|' systemd/$$unit > $(LIB)/systemd/system/$$unit && \
+		chmod 644 $(LIB)/systemd/system/$$unit || exit; \
+	done
+	install -m 644 systemd/breathhold.sysusers.conf $(LIB)/sysusers.d/breathhold.conf
+	install -m 644 systemd/breathhold.tmpfiles.conf $(LIB)/tmpfiles.d/breathhold.conf
+	install -m 644 systemd/monitoring/* $(SHARE)
+	test -e $(ETC)/breathhold.toml || install -m 644 systemd/breathhold.toml $(ETC)
+
+# Leaves the configuration, the scans and the engines.
+uninstall:
+	rm -f $(UNITS:%=$(LIB)/systemd/system/%)
+	rm -f $(LIB)/sysusers.d/breathhold.conf $(LIB)/tmpfiles.d/breathhold.conf
+	rm -rf $(SHARE)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
