@@ -104,13 +104,26 @@ async def _run_until_signalled(config: Config, ready: Callable[[Addresses], None
         loop.add_signal_handler(number, stop.set)
     daemon = Daemon(config, ServiceManager.from_environment())
     try:
-        addresses = await daemon.start()
-        if ready:
+        addresses = await _unless(stop, daemon.start())
+        if ready and addresses:
             ready(addresses)
         await stop.wait()
         logger.info("stopping")
     finally:
         await daemon.stop()
+
+
+async def _unless(stop: asyncio.Event, start: Coroutine[Any, Any, Addresses]) -> Addresses | None:
+    """What `start` returns; None when it is to stop first."""
+    starting, stopping = asyncio.create_task(start), asyncio.create_task(stop.wait())
+    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if starting.done():
+        return await starting
+    starting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await starting
+    return None
 
 
 class Daemon:

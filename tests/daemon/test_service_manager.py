@@ -22,6 +22,7 @@ from appliance.inference.queue import Job
 from appliance.inference.slab_inference import Outcome, SlabInference
 from appliance.notify import ServiceManager
 from breathhold.v1 import scan_pb2 as pb
+from engines.models import SHIPPED
 from tests.box import Box, Call
 from tests.made_scans import raw_slices
 from tests.notify_socket import NotifySocket
@@ -66,19 +67,41 @@ def test_from_start_to_stop(
     assert words[-1] == {"STOPPING", "STATUS", "EXTEND_TIMEOUT_USEC"}
 
 
+def serve(folder: Path, repository: Path) -> list[str]:
+    config = folder / "config.toml"
+    config.write_text(f'[engine]\nrepository = "{repository}"\n')
+    command = [sys.executable, "-m", "appliance.cli", "serve", "--config", str(config)]
+    return [
+        *command,
+        *["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state"],
+        str(folder / "s"),
+    ]
+
+
+def test_told_to_stop_while_the_engines_warm_up_it_never_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with NotifySocket(str(tmp_path / "notify")) as heard:
+        monkeypatch.setenv("NOTIFY_SOCKET", heard.address)
+        process = subprocess.Popen(serve(tmp_path, SHIPPED), stdout=subprocess.PIPE)
+        heard.await_message(lambda message: "EXTEND_TIMEOUT_USEC" in message)
+        process.terminate()
+        printed, _ = process.communicate(timeout=60)
+        heard.await_message(lambda message: "STOPPING" in message)
+    assert process.returncode == 0
+    assert b"ready" not in printed
+    assert not any(is_ready(message) for message in heard.messages)
+
+
 def test_a_start_that_fails_is_never_ready(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copied = shutil.copytree(repository, tmp_path / "repository")
     with (copied / "lesion" / "1" / "model.onnx").open("ab") as damaged:
         damaged.write(b"one byte too many")
-    config = tmp_path / "config.toml"
-    config.write_text(f'[engine]\nrepository = "{copied}"\n')
-    command = [sys.executable, "-m", "appliance.cli", "serve", "--config", str(config)]
-    command += ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--state", str(tmp_path / "s")]
     with NotifySocket(str(tmp_path / "notify")) as heard:
         monkeypatch.setenv("NOTIFY_SOCKET", heard.address)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(serve(tmp_path, copied), capture_output=True, text=True, timeout=60)
         heard.await_message(lambda message: "STOPPING" in message)
     assert done.returncode == 1
     assert "lesion" in done.stderr
