@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 # Where `make install` puts what it installs, and where the package itself is (see README.md).
-DESTDIR ?=
-PREFIX ?= /usr/local
-APP ?= /opt/breathhold
+DESTDIR :=
+PREFIX := /usr/local
+APP := /opt/breathhold
 UNITS := breathhold.service breathhold-build-engines.service
 LIB = $(DESTDIR)$(PREFIX)/lib
 SHARE = $(DESTDIR)$(PREFIX)/share/breathhold
