@@ -14,6 +14,10 @@ class RuntimeUnavailableError(Exception):
     """The runtime cannot run on this machine; the message says what is missing."""
 
 
+class DeviceError(Exception):
+    """The device failed while it ran; the message names the call that failed."""
+
+
 class Executable(Protocol):
     """A network loaded onto a device."""
 
@@ -29,7 +33,12 @@ class Executable(Protocol):
         -------
         Shape (n, rows, columns), or (n, planes, rows, columns) of a block model.
         Each result depends on its own slab alone, bit for bit, whatever shares
-        the call: every inference runs in one fixed shape.
+        the call: every inference runs in one fixed shape. Any thread may call it.
+
+        Raises
+        ------
+        DeviceError
+            When the device fails.
         """
         ...
 

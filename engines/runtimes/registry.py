@@ -5,11 +5,17 @@ from __future__ import annotations
 from engines.runtimes.base import Runtime, RuntimeUnavailableError
 from engines.runtimes.onnxruntime import OnnxRuntime
 from engines.runtimes.openvino import OpenVinoRuntime
+from engines.runtimes.tensorrt import TensorRtRuntime
+from engines.runtimes.tensorrt.flavours import TENSORRT, TENSORRT_RTX
 
+_ALL: tuple[Runtime, ...] = (
+    TensorRtRuntime(TENSORRT),
+    TensorRtRuntime(TENSORRT_RTX),
+    OpenVinoRuntime(),
+    OnnxRuntime(),
+)
 #: By name, the preferred one first.
-RUNTIMES: dict[str, Runtime] = {
-    runtime.name: runtime for runtime in (OpenVinoRuntime(), OnnxRuntime())
-}
+RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in _ALL}
 
 
 def choose(name: str | None = None) -> Runtime:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import shutil
 import socket
@@ -31,7 +32,19 @@ def test_a_machine_that_can_do_the_job(command: Command, config: Path) -> None:
     assert "cores" in found["machine"]["detail"]
     assert ran.lines[-1] == {"event": "doctor", "ok": True}
     for check in found.values():
-        assert check["ok"] or check["remedy"] or check["name"] == "GPU"
+        said = check["remedy"] or check["name"] == "GPU" or "pip install" in check["detail"]
+        assert check["ok"] or said, check["name"]
+
+
+def test_what_the_gpu_needs_has_a_line_each(command: Command, config: Path) -> None:
+    ran = command("doctor", "--json", "--config", config)
+    found = {check["name"]: check for check in ran.event("check")}
+    for name in ("GPU", "NVIDIA driver", "libcuda", "tensorrt", "tensorrt-rtx", "PyCUDA"):
+        assert not found[name]["needed"]
+        assert found[name]["ok"] or found[name]["remedy"] or name == "GPU"
+    version = importlib.metadata.version("tensorrt-rtx-cu13-bindings")
+    assert found["tensorrt-rtx"]["ok"]
+    assert version in found["tensorrt-rtx"]["detail"]
 
 
 def test_people_get_a_table(command: Command, config: Path) -> None:

@@ -99,9 +99,15 @@ def test_only_the_daemon_wires_and_nothing_imports_the_roof() -> None:
 
 def test_torch_is_for_training_only() -> None:
     training = ("engines.networks", "engines.training")
+    converters = ("calibration.quantisation", "engines.runtimes.tensorrt.halving")
     for room in ROOMS[:3]:
         assert not broken(room, ("torch",), but=training)
-        assert not broken(room, ("onnx",), but=(*training, "calibration.quantisation"))
+        assert not broken(room, ("onnx",), but=(*training, *converters))
+
+
+def test_cuda_is_for_one_runtime_only() -> None:
+    for room in ROOMS[:3]:
+        assert not broken(room, ("pycuda",), but=("engines.runtimes.tensorrt",))
 
 
 def test_only_evaluation_and_training_draw_plots() -> None:

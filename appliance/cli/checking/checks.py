@@ -2,52 +2,24 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from appliance.cli.checking.gpus import gpu_names
+from appliance.cli.checking.check import Check
+from appliance.cli.checking.gpus import gpu_checks, package_check
 from appliance.config import Config
 from appliance.ingest.syntaxes import TRANSFER_SYNTAXES, Codec
 from engines.models import ModelError, load_repository
 from engines.runtimes import RUNTIMES
+from engines.runtimes.tensorrt.driver import gpus
 
 _OLDEST_PYTHON = (3, 11)
 _LEAST_MEMORY_GIB = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One question and its answer.
-
-    Parameters
-    ----------
-    name
-        What was looked at.
-    ok
-        Whether it is there and works.
-    needed
-        Whether the appliance needs it to score scans.
-    detail
-        What was found.
-    remedy
-        What to do, where something is missing.
-    """
-
-    name: str
-    ok: bool
-    needed: bool
-    detail: str
-    remedy: str = ""
-
-    def record(self) -> dict[str, object]:
-        return {"event": "check", **asdict(self)}
 
 
 def examine(config: Config) -> list[Check]:
@@ -63,8 +35,8 @@ def examine(config: Config) -> list[Check]:
         _state_folder(config.storage.state_dir),
         _port("gRPC address", config.server.listen),
         _port("http address", config.server.http),
-        *_gpu(),
-        _package("training", "torch", "pip install 'breathhold[train]'"),
+        *gpu_checks(),
+        package_check("training", "torch", "pip install 'breathhold[train]'"),
     ]
 
 
@@ -106,7 +78,7 @@ def _dali() -> Check:
     except ImportError:
         remedy = "pip install nvidia-dali-cuda130"
         return Check("DALI", False, True, "the package is not installed", remedy)
-    devices = ", ".join(["CPU", *gpu_names()])
+    devices = ", ".join(["CPU", *(gpu.name for gpu in gpus())])
     return Check("DALI", True, True, f"{dali.__version__} on {devices}")
 
 
@@ -164,20 +136,3 @@ def _port(title: str, address: str) -> Check:
     except OSError as error:
         detail = f"{address}: {error.strerror or error}"
         return Check(title, False, False, detail, "Another daemon runs, or choose another port.")
-
-
-def _gpu() -> Iterator[Check]:
-    names = gpu_names()
-    detail = ", ".join(names) or "no NVIDIA GPU with a driver was found"
-    yield Check("GPU", bool(names), False, detail)
-    yield _package("TensorRT", "tensorrt", "pip install tensorrt")
-    yield _package("TensorRT-RTX", "tensorrt_rtx", "pip install tensorrt-rtx")
-    yield _package("CUDA for Python", "pycuda", "pip install pycuda")
-
-
-def _package(title: str, module: str, remedy: str) -> Check:
-    if importlib.util.find_spec(module) is None:
-        return Check(title, False, False, f"the package {module} is not installed", remedy)
-    distributions = importlib.metadata.packages_distributions().get(module, [module])
-    version = importlib.metadata.version(distributions[0])
-    return Check(title, True, False, f"{distributions[0]} {version}")

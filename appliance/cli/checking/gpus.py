@@ -1,32 +1,41 @@
-"""NVIDIA GPUs, asked of the driver itself."""
+"""What the GPU path needs: driver, libraries, PyCUDA."""
 
 from __future__ import annotations
 
-import ctypes
+import importlib.metadata
+import importlib.util
+from collections.abc import Iterator
 
-_NAME_LENGTH = 256
-_SUCCESS = 0
+from appliance.cli.checking.check import Check
+from engines.runtimes.tensorrt.driver import cuda_version, gpus, kernel_module
+from engines.runtimes.tensorrt.flavours import FLAVOURS
+from engines.runtimes.tensorrt.runtime import PYCUDA_INSTALL
 
-
-def gpu_names() -> list[str]:
-    """The names of the GPUs that the CUDA driver shows; none without a driver.
-
-    References
-    ----------
-    CUDA Driver API: cuInit, cuDeviceGetCount, cuDeviceGetName.
-    """
-    try:
-        cuda = ctypes.CDLL("libcuda.so.1")
-    except OSError:
-        return []
-    count = ctypes.c_int()
-    if cuda.cuInit(0) != _SUCCESS or cuda.cuDeviceGetCount(ctypes.byref(count)) != _SUCCESS:
-        return []
-    return [_name(cuda, number) for number in range(count.value)]
+_DRIVER_INSTALL = "apt-get install nvidia-open (from NVIDIA's CUDA repository)"
 
 
-def _name(cuda: ctypes.CDLL, number: int) -> str:
-    device, name = ctypes.c_int(), ctypes.create_string_buffer(_NAME_LENGTH)
-    cuda.cuDeviceGet(ctypes.byref(device), number)
-    cuda.cuDeviceGetName(name, _NAME_LENGTH, device)
-    return name.value.decode()
+def gpu_checks() -> Iterator[Check]:
+    """GPU, driver, libcuda, both libraries, PyCUDA: there with version, or how to install it."""
+    names = [f"{gpu.name} ({gpu.capability})" for gpu in gpus()]
+    yield Check("GPU", bool(names), False, ", ".join(names) or "no NVIDIA GPU was found")
+    yield _found("NVIDIA driver", kernel_module(), "its kernel module is not loaded")
+    cuda = cuda_version()
+    yield _found("libcuda", cuda and f"CUDA {cuda}", "libcuda.so.1 is not there")
+    for flavour in FLAVOURS.values():
+        yield package_check(flavour.name, flavour.module or flavour.modules[0], flavour.install)
+    yield package_check("PyCUDA", "pycuda", PYCUDA_INSTALL)
+
+
+def package_check(title: str, module: str, remedy: str) -> Check:
+    """Whether a package is there, which nothing needs that works without it."""
+    if importlib.util.find_spec(module) is None:
+        return Check(title, False, False, f"the package {module} is not installed", remedy)
+    distributions = importlib.metadata.packages_distributions().get(module, [module])
+    version = importlib.metadata.version(distributions[0])
+    return Check(title, True, False, f"{distributions[0]} {version}")
+
+
+def _found(title: str, detail: str | None, missing: str) -> Check:
+    if detail:
+        return Check(title, True, False, detail)
+    return Check(title, False, False, missing, _DRIVER_INSTALL)

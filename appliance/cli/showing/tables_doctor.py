@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from appliance.cli.checking.checks import Check
+from appliance.cli.checking.check import Check
 
 
 def checks_view(checks: Sequence[Check], *, healthy: bool) -> RenderableType:
