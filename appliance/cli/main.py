@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import TyperException
 
+from appliance.cli.build import build
 from appliance.cli.calibrate import calibrate
 from appliance.cli.config import app as config_app
 from appliance.cli.demo import demo
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (serve, demo, send, watch, report, phantom, evaluate, calibrate, doctor):
+for verb in (serve, demo, send, watch, report, phantom, evaluate, calibrate, build, doctor):
     app.command()(verb)
 app.add_typer(config_app, name="config")
 

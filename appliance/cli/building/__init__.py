@@ -1,0 +1,1 @@
+"""Plans for GPUs, built from the command line."""

@@ -1,0 +1,124 @@
+"""``breathhold build`` with TensorRT-RTX, for GPUs that are not here."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from pathlib import Path
+
+import onnx
+import pytest
+
+from engines.runtimes.tensorrt.driver import gpus
+from tests.cli.command import Command
+from tests.tiny_models import write_tiny_repository
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return write_tiny_repository(tmp_path / "models")
+
+
+@pytest.fixture
+def options(models: Path, tmp_path: Path) -> list[object]:
+    return [
+        "--runtime", "tensorrt-rtx", "--models", models, "--target", "sm_89",
+        "--cache", tmp_path / "engines",
+    ]  # fmt: skip
+
+
+def with_int8(models: Path) -> None:
+    """The lung model once more as int8 that no gate has judged."""
+    content = (models / "lung" / "1" / "model.onnx").read_bytes() + b"\x12\x00"
+    (models / "lung" / "1" / "int8.onnx").write_bytes(content)
+    with (models / "lung" / "spec.toml").open("a") as file:
+        file.write(
+            '[[artefact]]\nprecision = "int8"\ndialect = "tensorrt"\nfile = "1/int8.onnx"\n'
+            f'sha256 = "{hashlib.sha256(content).hexdigest()}"\n'
+        )
+
+
+def test_every_model_is_built_once(command: Command, options: list[object], tmp_path: Path) -> None:
+    ran = command("build", *options, "--json")
+    assert ran.code == 0, ran.err
+    plans = {(plan["model"], plan["precision"]): plan for plan in ran.event("plan")}
+    assert set(plans) == {(m, p) for m in ("lesion", "lung") for p in ("fp16", "fp32")}
+    for plan in plans.values():
+        assert (plan["target"], plan["runtime"], plan["built"]) == ("sm_89", "tensorrt-rtx", True)
+        assert Path(plan["plan"]).parent == tmp_path / "engines"
+        assert Path(plan["plan"]).stat().st_size == plan["bytes"]
+        assert plan["batches"] == [1, 8]
+    assert "lung fp16 with tensorrt-rtx" in ran.err
+    assert "for sm_89: built in" in ran.err
+    again = command("build", *options)
+    assert again.out.splitlines() == [plan["plan"] for plan in ran.event("plan")]
+    assert again.err.count("there already") == 4
+
+
+def test_an_ungated_int8_is_refused_by_name_and_fp32_takes_its_place(
+    command: Command, options: list[object], models: Path
+) -> None:
+    with_int8(models)
+    ran = command("build", "lung", *options, "--precision", "int8", "--json")
+    assert ran.code == 1
+    assert "int8 has not been through the gate" in ran.err
+    assert not ran.out
+    ran = command("build", "lung", *options, "--json")
+    assert [plan["precision"] for plan in ran.event("plan")] == ["fp16", "fp32"]
+
+
+def test_a_model_that_fails_does_not_stop_the_others(
+    command: Command, options: list[object], models: Path
+) -> None:
+    path = models / "lesion" / "1" / "model.onnx"
+    old = hashlib.sha256(path.read_bytes()).hexdigest()
+    network = onnx.load(path)
+    network.graph.node[0].op_type, network.graph.node[0].name = "NoSuch", "odd"
+    onnx.save(network, path)
+    spec = models / "lesion" / "spec.toml"
+    new = hashlib.sha256(path.read_bytes()).hexdigest()
+    spec.write_text(spec.read_text().replace(old, new))
+    ran = command("build", *options, "--precision", "fp32", "--json")
+    assert ran.code == 1
+    assert "lesion fp32 for sm_89: the parser refuses node odd (NoSuch)" in ran.err
+    assert [(line["event"], line["model"]) for line in ran.lines] == [
+        ("failed", "lesion"),
+        ("plan", "lung"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nose", "--target", "sm_89"], "no model is called 'nose'; there are lesion, lung"),
+        (["--target", "sm_1"], "cannot build for sm_1; it builds for sm_75"),
+    ],
+)
+def test_what_cannot_be_built_is_said(arguments: list[str], message: str, command: Command) -> None:
+    ran = command("build", "--runtime", "tensorrt-rtx", *arguments)
+    assert ran.code == 1
+    assert message in ran.err
+
+
+@pytest.mark.skipif(bool(gpus()), reason="there is a GPU here")
+@pytest.mark.parametrize("runtime", ["tensorrt", "tensorrt-rtx"])
+def test_current_needs_a_gpu(runtime: str, command: Command) -> None:
+    ran = command("build", "--runtime", runtime)
+    assert ran.code == 1
+    assert f"{runtime}: no GPU is here to build for" in ran.err
+    assert ("name a target: sm_75" in ran.err) == (runtime == "tensorrt-rtx")
+
+
+def test_with_nothing_to_build_with_the_commands_are_named(
+    command: Command, options: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util,
+        "find_spec",
+        lambda name: None if name.startswith("tensorrt") else find(name),
+    )
+    ran = command("build", *options[2:])
+    assert ran.code == 1
+    assert "pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings" in ran.err
+    assert "https://pypi.nvidia.com tensorrt-cu13" in ran.err
