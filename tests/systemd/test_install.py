@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -94,6 +95,19 @@ def test_nothing_is_forbidden_that_cuda_and_openvino_need(installed: Path) -> No
         assert not settings & {"PrivateDevices", "MemoryDenyWriteExecute", "ProcSubset"}
         groups = ("nvidia", "nvidiactl", "nvidia-uvm", "nvidia-caps")
         assert {f"DeviceAllow=char-{group} rw" for group in groups} <= {*lines}
+
+
+@pytest.mark.parametrize("index", range(len(UNITS)))
+def test_the_units_call_what_the_command_has(installed: Path, index: int) -> None:
+    (start,) = (
+        shlex.split(line.removeprefix("ExecStart="))
+        for line in Path(units(installed)[index]).read_text().splitlines()
+        if line.startswith("ExecStart=")
+    )
+    program, verb, *words = start
+    status, text = said([program, verb, "--help"])
+    assert status == 0, text
+    assert all(word in text for word in words if word.startswith("--"))
 
 
 def test_the_users_and_folders_are_made(installed: Path, tmp_path: Path) -> None:
