@@ -13,13 +13,14 @@ def expected() -> tuple[type[Exception], ...]:
     from appliance.config import ConfigError
     from appliance.storage.errors import StorageError
     from engines.models import ModelError
-    from engines.runtimes import RuntimeUnavailableError
+    from engines.runtimes import DeviceError, RuntimeUnavailableError
 
     return (
         CliError,
         OSError,
         ClientError,
         ConfigError,
+        DeviceError,
         ModelError,
         RuntimeUnavailableError,
         StorageError,

@@ -120,8 +120,11 @@ def _config(trt: Any, flavour: Flavour, builder: Any, order: Order) -> Any:
 
 
 def _timing_cache(config: Any, timings: bytes) -> Any:
+    """The earlier times, or none when they are not of this library and GPU."""
     cache = config.create_timing_cache(timings)
-    config.set_timing_cache(cache, ignore_mismatch=False)
+    if cache is None or not config.set_timing_cache(cache, ignore_mismatch=False):
+        cache = config.create_timing_cache(b"")
+        config.set_timing_cache(cache, ignore_mismatch=False)
     return cache
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from engines.artefacts import ModelError
 from engines.models import ModelSpec
-from engines.runtimes.base import DeviceError
+from engines.runtimes.base import DeviceError, RuntimeUnavailableError
 from engines.runtimes.tensorrt.flavours import Flavour, create_execution, library_log
 from engines.runtimes.tensorrt.plans import Plan
 
@@ -49,11 +49,12 @@ class TensorRtExecutable:
         When the library cannot load the plan.
     DeviceError
         When a CUDA call fails.
+    RuntimeUnavailableError
+        When PyCUDA cannot be loaded.
     """
 
     def __init__(self, flavour: Flavour, spec: ModelSpec, plan: Plan) -> None:
-        import pycuda.driver as cuda
-
+        cuda = _pycuda()
         self._cuda, self._spec = cuda, spec
         self._lock = threading.Lock()
         trt = flavour.load()
@@ -71,9 +72,9 @@ class TensorRtExecutable:
             flags = cuda.event_flags
             self._done = cuda.Event(flags.BLOCKING_SYNC | flags.DISABLE_TIMING)
             self._load(trt, flavour, plan)
+            self._choose_profile(profile)
             self._input = self._buffer(spec.input_name, spec.planes)
             self._output = self._buffer(spec.output_name, spec.output_planes)
-            self._choose_profile(profile)
 
     def run(self, slabs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         planes = self._spec.output_planes
@@ -132,10 +133,19 @@ class TensorRtExecutable:
     @contextmanager
     def _current(self) -> Iterator[None]:
         """The context is this thread's; a failed CUDA call, which PyCUDA names, is our error."""
-        self._context.push()
         try:
-            yield
+            self._context.push()
+            try:
+                yield
+            finally:
+                self._context.pop()
         except self._cuda.Error as error:
             raise DeviceError(f"{self._spec.name}: {error}") from error
-        finally:
-            self._context.pop()
+
+
+def _pycuda() -> Any:
+    try:
+        import pycuda.driver
+    except ImportError as error:
+        raise RuntimeUnavailableError(f"pycuda cannot be loaded: {error}") from error
+    return pycuda.driver
