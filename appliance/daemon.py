@@ -179,7 +179,7 @@ class Daemon:
             return self._status(scans, segmenter)
 
         self._manager.ready(status())
-        self._in_background(keep_told(self._manager, lambda: self._healthy, status))
+        self._in_background(keep_told(self._manager, lambda: self._beating, status))
         return Addresses(address, http)
 
     async def _load_engines(self) -> Segmenter:
@@ -284,9 +284,15 @@ class Daemon:
         await server.stop(grace=1.0)
 
     @property
+    def _beating(self) -> bool:
+        """What the watchdog hears; a scan that cannot be inferred is no reason to restart."""
+        stall_s = self._config.engine.stall_s
+        return self._serving and self._worker is not None and self._worker.beating(stall_s)
+
+    @property
     def _healthy(self) -> bool:
         stall_s = self._config.engine.stall_s
-        return self._serving and self._worker is not None and self._worker.healthy(stall_s)
+        return self._beating and self._worker is not None and self._worker.healthy(stall_s)
 
     def _status(self, scans: LiveScans, segmenter: Segmenter) -> str:
         engines = ", ".join(

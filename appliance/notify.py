@@ -75,10 +75,10 @@ class ServiceManager:
     def ready(self, status: str) -> None:
         self._tell(READY="1", STATUS=status)
 
-    def serving(self, status: str, *, healthy: bool) -> None:
-        """How it goes; the watchdog hears of it only when that is well."""
-        alive = {"WATCHDOG": "1"} if healthy and self.watchdog_s else {}
-        self._tell(STATUS=status, **alive)
+    def serving(self, status: str, *, alive: bool) -> None:
+        """How it goes; the watchdog hears of it only from a process that is alive."""
+        beat = {"WATCHDOG": "1"} if alive and self.watchdog_s else {}
+        self._tell(STATUS=status, **beat)
 
     def stopping(self, longest_s: float) -> None:
         """The stop takes up to `longest_s` from now."""
@@ -116,11 +116,11 @@ async def more_time(manager: ServiceManager, status: str) -> AsyncIterator[None]
 
 
 async def keep_told(
-    manager: ServiceManager, healthy: Callable[[], bool], status: Callable[[], str]
+    manager: ServiceManager, alive: Callable[[], bool], status: Callable[[], str]
 ) -> None:
-    """Say how it goes, again and again; a watchdog restarts what is not healthy."""
+    """Say how it goes, again and again; a watchdog restarts what is not alive."""
     while True:
-        manager.serving(status(), healthy=healthy())
+        manager.serving(status(), alive=alive())
         await asyncio.sleep(manager.interval_s)
 
 

@@ -20,8 +20,8 @@ def test_every_word_arrives(tmp_path: Path, abstract: bool) -> None:
         manager = ServiceManager(address, watchdog_s=4.0)
         manager.starting("engines warm up", 30)
         manager.ready("serving")
-        manager.serving("well", healthy=True)
-        manager.serving("ill", healthy=False)
+        manager.serving("well", alive=True)
+        manager.serving("ill", alive=False)
         manager.stopping(12.5)
         heard.await_all(5)
     assert heard.messages == [

@@ -45,16 +45,19 @@ class InferenceWorker(threading.Thread):
         self._last_heartbeat = time.monotonic()
         self._failures_in_a_row = 0
 
-    def healthy(self, stall_s: float) -> bool:
-        """False when the thread died, hangs in a batch, or only fails.
+    def beating(self, stall_s: float) -> bool:
+        """False when the thread died or hangs in a batch: only a restart helps.
 
         Parameters
         ----------
         stall_s
             A batch that takes longer hangs, s.
         """
-        silent_s = time.monotonic() - self._last_heartbeat
-        return self.is_alive() and silent_s < stall_s and self._failures_in_a_row < _MANY_FAILURES
+        return self.is_alive() and time.monotonic() - self._last_heartbeat < stall_s
+
+    def healthy(self, stall_s: float) -> bool:
+        """False when it does not beat, or only fails."""
+        return self.beating(stall_s) and self._failures_in_a_row < _MANY_FAILURES
 
     def run(self) -> None:
         give_way()
