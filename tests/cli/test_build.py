@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import onnx
@@ -122,3 +126,38 @@ def test_with_nothing_to_build_with_the_commands_are_named(
     assert ran.code == 1
     assert "pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings" in ran.err
     assert "https://pypi.nvidia.com tensorrt-cu13" in ran.err
+
+
+def test_a_build_that_is_stopped_leaves_the_old_plan(command: Command, tmp_path: Path) -> None:
+    options = ["lesion", "--precision", "int8", "--target", "sm_89", "--cache", str(tmp_path)]
+    options += ["--runtime", "tensorrt-rtx"]
+    assert command("build", *options).code == 0
+    (lock,) = tmp_path.glob(".lock")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    lock.unlink()
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from appliance.cli.main import run; run()"
+    )
+    again = [sys.executable, "-c", program, "build", "--again", *options]
+    building = subprocess.Popen(again, stderr=subprocess.PIPE, text=True)
+    while not lock.exists():
+        assert building.poll() is None
+        time.sleep(0.01)
+    building.send_signal(signal.SIGINT)
+    _, said = building.communicate(timeout=60)
+    assert (building.returncode, said.splitlines()[-1]) == (1, "breathhold: Stopped.")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxruntime.transformers.float16"])
+def test_what_makes_fp16_is_named_where_it_is_missing(
+    package: str, command: Command, options: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "engines.runtimes.tensorrt.halving", raising=False)
+    ran = command("build", "lung", *options, "--precision", "fp16")
+    assert ran.code == 1
+    assert f"the package {package.split('.')[0]}" in ran.err
+    assert "pip install 'breathhold[gpu]'" in ran.err
+    assert command("build", "lung", *options, "--precision", "fp32").code == 0
