@@ -94,16 +94,30 @@ def ensure_plan(
         slab=(spec.planes, *spec.size),
         batches=_BATCHES[spec.form],
     )
-    with cache.locked():
-        plan = None if again else cache.find(key)
-        built = plan is None
-        if plan is None:
-            artefact.verify()
-            order = Order(spec, key.precision, network_of(artefact), target, key.batches)
-            plan, timings = build_plan(flavour, order, tell, cache.timings(key))
-            cache.keep(key, plan)
-            cache.keep_timings(key, timings)
+    plan = None if again else cache.find(key)
+    built = False
+    if plan is None:
+        with cache.locked():
+            plan = None if again else cache.find(key)  # another process may have built it
+            if plan is None:
+                plan, built = _build(flavour, spec, artefact, key, cache, tell), True
     return Plan(key, cache.path(key), plan, built, time.monotonic() - started)
+
+
+def _build(
+    flavour: Flavour,
+    spec: ModelSpec,
+    artefact: Artefact,
+    key: PlanKey,
+    cache: PlanCache,
+    tell: Callable[[str], None],
+) -> bytes:
+    artefact.verify()
+    order = Order(spec, key.precision, network_of(artefact), key.target, key.batches)
+    plan, timings = build_plan(flavour, order, tell, cache.timings(key))
+    cache.keep(key, plan)
+    cache.keep_timings(key, timings)
+    return plan
 
 
 def network_of(artefact: Artefact) -> bytes:

@@ -6,6 +6,7 @@ import os
 import shutil
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -163,6 +164,13 @@ def test_a_plan_is_built_once_and_again_when_it_is_corrupt(
     assert ensured(spec, cache).built
     assert not ensured(spec, cache).built
     assert ensured(spec, cache, again=True).built
+
+
+def test_two_that_want_a_plan_build_it_once(spec: ModelSpec, cache: PlanCache) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        plans = list(pool.map(lambda _: ensured(spec, cache), range(2)))
+    assert sorted(plan.built for plan in plans) == [False, True]
+    assert plans[0].content == plans[1].content
 
 
 def test_a_model_that_is_not_the_recorded_one_leaves_the_old_plan(
