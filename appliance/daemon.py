@@ -199,7 +199,6 @@ class Daemon:
         decoders = ThreadPoolExecutor(os.cpu_count(), "decoder")
         self._closing.callback(decoders.shutdown, cancel_futures=True)
         planes = PlaneStore(
-            segmenter.prepare,
             lambda scan_id, uid: scans.pixels(scan_id, uid),
             engine.hu_cache_bytes,
             engine.plane_cache_bytes,

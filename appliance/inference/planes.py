@@ -21,6 +21,8 @@ from engines.preprocess import Frame, Image, Plane
 #: Scan id and SOP Instance UID.
 Key = tuple[str, str]
 _MIB = 2**20
+#: Images to network input (:meth:`engines.segmenter.Segmenter.prepare`).
+Prepare = Callable[[Sequence[Image]], list[Plane]]
 
 
 class ForgottenSliceError(LookupError):
@@ -68,10 +70,12 @@ class PixelCache:
 class PlaneStore:
     """HU and prepared planes of the slices in progress, and answers about their blocks.
 
+    Shared by the workers of all devices. Two that need the same at once both make it,
+    and the last one is held; what was made of a scan that was forgotten meanwhile is
+    not held, even when the scan is back by then.
+
     Parameters
     ----------
-    prepare
-        Images to network input (:meth:`engines.segmenter.Segmenter.prepare`).
     reload
         Reads a slice again from the spool, given scan id and SOP Instance UID;
         raises ForgottenSliceError when the scan was let go.
@@ -81,13 +85,13 @@ class PlaneStore:
 
     def __init__(
         self,
-        prepare: Callable[[Sequence[Image]], list[Plane]],
         reload: Callable[[str, str], Slice],
         hu_bytes: int = 384 * _MIB,
         prepared_bytes: int = 256 * _MIB,
         answer_bytes: int = 64 * _MIB,
     ) -> None:
-        self._prepare, self._reload = prepare, reload
+        self._reload = reload
+        self._lock = threading.Lock()
         self._hu = PixelCache(hu_bytes)
         self._prepared = PixelCache(prepared_bytes)
         self._answers = PixelCache(answer_bytes)
@@ -101,8 +105,9 @@ class PlaneStore:
     def add(self, scan_id: str, arrived: Slice) -> None:
         """Hold the pixels of a newly accepted slice."""
         key = (scan_id, arrived.header.sop_instance_uid)
-        self._geometries[key] = arrived.header.geometry
-        self._hu.put(key, arrived.hu)
+        with self._lock:
+            self._geometries[key] = arrived.header.geometry
+            self._hu.put(key, arrived.hu)
 
     def hu(self, key: Key) -> npt.NDArray[np.int16]:
         """HU as sent, shape (rows, columns).
@@ -114,13 +119,18 @@ class PlaneStore:
         """
         found = self._hu.get(key)
         if found is None:
-            self._check(key)
+            geometry = self._check(key)
             found = self._reload(*key).hu
-            self._hu.put(key, found)
+            self._hold(self._hu, key, found, key, geometry)
         return found.astype(np.int16, copy=False)
 
-    def prepared(self, keys: Sequence[Key]) -> dict[Key, Plane]:
+    def prepared(self, keys: Sequence[Key], prepare: Prepare) -> dict[Key, Plane]:
         """Prepared planes of some slices; those not yet prepared are, in one batch.
+
+        Parameters
+        ----------
+        prepare
+            Of the caller's device.
 
         Raises
         ------
@@ -128,10 +138,11 @@ class PlaneStore:
             When a scan was forgotten meanwhile.
         """
         planes = {key: self._prepared.get(key) for key in keys}
-        missing = [key for key, plane in planes.items() if plane is None]
-        made = self._prepare([self._image(key) for key in missing]) if missing else []
-        for key, plane in zip(missing, made, strict=True):
-            self._prepared.put(key, plane)
+        missing = {key: self._check(key) for key, plane in planes.items() if plane is None}
+        images = [self._image(key, geometry) for key, geometry in missing.items()]
+        made = prepare(images) if images else []
+        for (key, geometry), plane in zip(missing.items(), made, strict=True):
+            self._hold(self._prepared, key, plane, key, geometry)
             planes[key] = plane
         return {
             key: plane.astype(np.float32, copy=False)
@@ -144,12 +155,15 @@ class PlaneStore:
         scan_id: str,
         model: str,
         block: Block,
+        prepare: Prepare,
         infer: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
     ) -> npt.NDArray[np.float32]:
         """What a model answers about a block; inferred when memory does not hold it.
 
         Parameters
         ----------
+        prepare
+            Of the caller's device.
         infer
             Given the block's planes, shape (planes, rows, columns), answers each.
 
@@ -158,27 +172,43 @@ class PlaneStore:
         ForgottenSliceError
             When the scan was forgotten meanwhile.
         """
-        key = (scan_id, (model, block))
+        key, first = (scan_id, (model, block)), (scan_id, block.planes[0][0])
         found = self._answers.get(key)
         if found is None:
-            found = infer(self._block_planes(scan_id, block))
-            self._check((scan_id, block.planes[0][0]))
-            self._answers.put(key, found)
+            geometry = self._check(first)
+            found = infer(self._block_planes(scan_id, block, prepare))
+            self._check(first)
+            self._hold(self._answers, key, found, first, geometry)
         return found.astype(np.float32, copy=False)
 
-    def _block_planes(self, scan_id: str, block: Block) -> npt.NDArray[np.float32]:
+    def _block_planes(
+        self, scan_id: str, block: Block, prepare: Prepare
+    ) -> npt.NDArray[np.float32]:
         """Each plane the mean of its slices, summed foot to head."""
-        prepared = self.prepared(
-            sorted({(scan_id, uid) for plane in block.planes for uid in plane})
-        )
+        keys = sorted({(scan_id, uid) for plane in block.planes for uid in plane})
+        prepared = self.prepared(keys, prepare)
         means = [np.mean([prepared[scan_id, uid] for uid in plane], 0) for plane in block.planes]
         return np.stack(means)
 
     def forget(self, scan_id: str) -> None:
-        for cache in (self._hu, self._prepared, self._answers):
-            cache.forget(scan_id)
-        for key in [key for key in list(self._geometries) if key[0] == scan_id]:
-            self._geometries.pop(key, None)
+        with self._lock:
+            for cache in (self._hu, self._prepared, self._answers):
+                cache.forget(scan_id)
+            for key in [key for key in self._geometries if key[0] == scan_id]:
+                del self._geometries[key]
+
+    def _hold(
+        self,
+        cache: PixelCache,
+        name: tuple[str, Hashable],
+        array: npt.NDArray[np.generic],
+        key: Key,
+        geometry: SliceGeometry,
+    ) -> None:
+        """Hold an array made of a slice, unless the slice was forgotten since `geometry` was."""
+        with self._lock:
+            if self._geometries.get(key) is geometry:
+                cache.put(name, array)
 
     def _check(self, key: Key) -> SliceGeometry:
         geometry = self._geometries.get(key)
@@ -186,8 +216,7 @@ class PlaneStore:
             raise ForgottenSliceError
         return geometry
 
-    def _image(self, key: Key) -> Image:
-        geometry = self._check(key)
+    def _image(self, key: Key, geometry: SliceGeometry) -> Image:
         hu = to_standard(self.hu(key), geometry).astype(np.int16, copy=False)
         return Image(hu, frame_of(geometry))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from appliance.scan.geometry import SliceGeometry
@@ -64,6 +65,19 @@ class InferenceQueue:
                 self._drop_replaced()
             self._changed.notify()
 
+    def give_back(self, jobs: Sequence[Job]) -> None:
+        """Jobs that were taken and not inferred: the first to be taken again of their urgency.
+
+        One that was replaced meanwhile is dropped.
+        """
+        with self._changed:
+            for job in () if self._closed else reversed(jobs):
+                key = (job.scan_id, job.slab.target)
+                if key not in self._newest:
+                    self._newest[key] = job
+                    heapq.heappush(self._heap, (-job.urgency, -next(self._order), job))
+            self._changed.notify_all()
+
     def take(self, most: int, timeout_s: float | None = None) -> list[Job]:
         """The most urgent jobs, of whatever scans, at most `most`.
 
@@ -96,7 +110,7 @@ class InferenceQueue:
             self._drop_replaced()
 
     def close(self) -> None:
-        """Wake the worker for good; jobs that are left are never taken."""
+        """Wake the workers for good; jobs that are left are never taken."""
         with self._changed:
             self._closed = True
             self._heap.clear()

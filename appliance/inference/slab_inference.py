@@ -15,6 +15,7 @@ from appliance.quantify.tally import SliceTally, tally_slice
 from appliance.scan.geometry import from_standard
 from appliance.scan.masks import encode_runs
 from engines.preprocess import Mask, Plane
+from engines.runtimes import DeviceError, DeviceLostError
 from engines.segmenter import Segmenter, SegmentRequest, SliceMasks
 
 logger = logging.getLogger(__name__)
@@ -65,11 +66,21 @@ class SlabInference:
 
         When a batch fails, each of its jobs is tried by itself, so that one
         that cannot be inferred costs only itself.
+
+        Raises
+        ------
+        DeviceError
+            When the device is lost, or fails on a job by itself too: no job of the
+            batch is answered then.
         """
         try:
             return self._infer(jobs)
+        except DeviceLostError:
+            raise
         except Exception as error:
             if len(jobs) == 1:
+                if isinstance(error, DeviceError):
+                    raise
                 if isinstance(error, ForgottenSliceError):
                     return []
                 logger.exception("inference of a slab failed")
@@ -80,7 +91,7 @@ class SlabInference:
 
     def _infer(self, jobs: Sequence[Job]) -> list[Result]:
         keys = {(job.scan_id, uid) for job in jobs for uid in job.slab.planes}
-        planes = self._planes.prepared(sorted(keys))
+        planes = self._planes.prepared(sorted(keys), self._segmenter.prepare)
         requests = [
             SegmentRequest(
                 job.slab.model,
@@ -96,9 +107,9 @@ class SlabInference:
     def _blended(self, job: Job) -> Plane:
         """The probability of a target from its blocks, summed in the order of their shares."""
         model, total = job.slab.model, np.float32(0)
-        infer = partial(self._segmenter.answer_block, model)
+        prepare, infer = self._segmenter.prepare, partial(self._segmenter.answer_block, model)
         for share in job.slab.shares:
-            answer = self._planes.answer(job.scan_id, model, share.block, infer)
+            answer = self._planes.answer(job.scan_id, model, share.block, prepare, infer)
             total = total + np.float32(share.weight) * answer[share.plane]
         return np.asarray(total)
 

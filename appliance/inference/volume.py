@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 from appliance.inference.planes import PlaneStore
 from appliance.inference.queue import InferenceQueue, Job
-from appliance.inference.slab_inference import Failure, Result, SlabInference
+from appliance.inference.slab_inference import Failure, Outcome, Result, SlabInference
 from appliance.quantify.tally import SliceTally
 from appliance.scan.events import CompletedBy, Event, Refused, SlabReady
 from appliance.scan.masks import decode_runs
 from appliance.scan.scan import Scan, ScanPhase, ScanPolicy
 from appliance.scan.slice import Slice, SliceHeader
 from engines.preprocess import Mask
+from engines.runtimes import DeviceError
 from engines.segmenter import Segmenter
 
 _SCAN_ID = "volume"
@@ -85,7 +86,7 @@ class _Volume:
     def __init__(self, slices: Sequence[Slice], segmenter: Segmenter, policy: ScanPolicy) -> None:
         by_uid = {item.header.sop_instance_uid: item for item in slices}
         self._scan = Scan(slices[0].header.series_instance_uid, policy)
-        self._planes = PlaneStore(segmenter.prepare, lambda _, uid: by_uid[uid])
+        self._planes = PlaneStore(lambda _, uid: by_uid[uid])
         self._queue = InferenceQueue()
         self._inference = SlabInference(segmenter, self._planes)
 
@@ -98,7 +99,7 @@ class _Volume:
         self._follow(self._scan.complete(CompletedBy.END))
         found: dict[str, SliceResult] = {}
         while self._queue:
-            for outcome in self._inference.outcomes(self._queue.take(self._inference.batch)):
+            for outcome in self._next_outcomes():
                 if isinstance(outcome, Failure):
                     raise VolumeError(
                         f"slice {outcome.job.slab.target} could not be inferred: {outcome.error}"
@@ -107,6 +108,12 @@ class _Volume:
                 found[outcome.job.slab.target] = self._decoded(outcome)
         assert self._scan.phase is ScanPhase.FINISHED
         return [found[uid] for uid in self._scan.stack.ids]
+
+    def _next_outcomes(self) -> Sequence[Outcome]:
+        try:
+            return self._inference.outcomes(self._queue.take(self._inference.batch))
+        except DeviceError as error:
+            raise VolumeError(f"the device failed: {error}") from error
 
     def _follow(self, events: Iterable[Event]) -> None:
         for event in events:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -16,6 +17,10 @@ class RuntimeUnavailableError(Exception):
 
 class DeviceError(Exception):
     """The device failed while it ran; the message names the call that failed."""
+
+
+class DeviceLostError(DeviceError):
+    """The device can do no more in this process: an XID, no memory left, a sticky CUDA error."""
 
 
 class Executable(Protocol):
@@ -38,13 +43,13 @@ class Executable(Protocol):
         Raises
         ------
         DeviceError
-            When the device fails.
+            When the device fails; DeviceLostError when it is known not to come back.
         """
         ...
 
 
 class Runtime(Protocol):
-    """A back end.
+    """A back end on one device.
 
     Parameters
     ----------
@@ -84,5 +89,23 @@ class Runtime(Protocol):
             When the runtime cannot run here.
         ModelError
             When the artefact cannot be read.
+        DeviceError
+            When the device fails.
+        """
+        ...
+
+
+class InstalledRuntime(Runtime, Protocol):
+    """A runtime as the registry knows it: on its first device, unless told another."""
+
+    def by_device(self) -> Mapping[str, Runtime]:
+        """Itself on each device that it can use here, by the device's short name ("cpu", "gpu0").
+
+        Devices of which `device` says the same in words give the same results, bit for bit.
+
+        Raises
+        ------
+        RuntimeUnavailableError
+            When the runtime cannot run here.
         """
         ...

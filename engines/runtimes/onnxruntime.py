@@ -41,6 +41,11 @@ class OnnxRuntime:
             raise RuntimeUnavailableError(f"onnxruntime: {reason}")
         return f"CPU, {_cores()} cores, {self.version()}"
 
+    def by_device(self) -> dict[str, OnnxRuntime]:
+        if reason := self.unavailable():
+            raise RuntimeUnavailableError(f"onnxruntime: {reason}")
+        return {"cpu": self}
+
     def load(self, spec: ModelSpec, artefact: Artefact) -> OnnxExecutable:
         if reason := self.unavailable():
             raise RuntimeUnavailableError(f"onnxruntime: {reason}")

@@ -43,6 +43,11 @@ class OpenVinoRuntime:
         name = openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")
         return f"{name}, {_cores()} cores, OpenVINO {openvino.__version__}"
 
+    def by_device(self) -> dict[str, OpenVinoRuntime]:
+        if reason := self.unavailable():
+            raise RuntimeUnavailableError(f"openvino: {reason}")
+        return {"cpu": self}
+
     def load(self, spec: ModelSpec, artefact: Artefact) -> OpenVinoExecutable:
         if reason := self.unavailable():
             raise RuntimeUnavailableError(f"openvino: {reason}")

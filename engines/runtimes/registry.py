@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from engines.runtimes.base import Runtime, RuntimeUnavailableError
+from engines.runtimes.base import InstalledRuntime, RuntimeUnavailableError
 from engines.runtimes.onnxruntime import OnnxRuntime
 from engines.runtimes.openvino import OpenVinoRuntime
 from engines.runtimes.tensorrt import TensorRtRuntime
 from engines.runtimes.tensorrt.flavours import TENSORRT, TENSORRT_RTX
 
-_ALL: tuple[Runtime, ...] = (
+_ALL: tuple[InstalledRuntime, ...] = (
     TensorRtRuntime(TENSORRT),
     TensorRtRuntime(TENSORRT_RTX),
     OpenVinoRuntime(),
     OnnxRuntime(),
 )
 #: By name, the preferred one first.
-RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in _ALL}
+RUNTIMES: dict[str, InstalledRuntime] = {runtime.name: runtime for runtime in _ALL}
 
 
-def choose(name: str | None = None) -> Runtime:
+def choose(name: str | None = None) -> InstalledRuntime:
     """A runtime by name, or the first that can run here.
 
     Raises
@@ -39,7 +39,7 @@ def choose(name: str | None = None) -> Runtime:
     raise RuntimeUnavailableError("no runtime can run here: " + "; ".join(reasons))
 
 
-def _named(name: str) -> Runtime:
+def _named(name: str) -> InstalledRuntime:
     runtime = RUNTIMES.get(name)
     if runtime is None:
         raise RuntimeUnavailableError(f"no runtime is called {name!r}; there are {list(RUNTIMES)}")

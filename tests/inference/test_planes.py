@@ -20,7 +20,7 @@ class Rooms:
         self.prepared_batches: list[list[Image]] = []
         self.reloaded: list[str] = []
         self.slices: dict[str, Slice] = {}
-        self.store = PlaneStore(self.prepare, self.reload, **budgets)
+        self.store = PlaneStore(self.reload, **budgets)
 
     def prepare(self, images: Sequence[Image]) -> list[Plane]:
         self.prepared_batches.append(list(images))
@@ -51,8 +51,8 @@ def test_what_does_not_fit_is_read_again_and_is_the_same() -> None:
 def test_a_plane_is_prepared_once() -> None:
     rooms = Rooms()
     keys = [rooms.add(float(index)) for index in range(3)]
-    rooms.store.prepared(keys[:2])
-    planes = rooms.store.prepared(keys)
+    rooms.store.prepared(keys[:2], rooms.prepare)
+    planes = rooms.store.prepared(keys, rooms.prepare)
     assert [len(batch) for batch in rooms.prepared_batches] == [2, 1]
     assert planes.keys() == set(keys)
 
@@ -60,20 +60,33 @@ def test_a_plane_is_prepared_once() -> None:
 def test_planes_are_prepared_in_the_standard_view() -> None:
     rooms = Rooms()
     key = rooms.add(0.0, orientation=MIRRORED)
-    plane = rooms.store.prepared([key])[key]
+    plane = rooms.store.prepared([key], rooms.prepare)[key]
     assert np.array_equal(plane, rooms.slices[key[1]].hu[:, ::-1])
 
 
 def test_a_forgotten_scan_takes_no_memory() -> None:
     rooms = Rooms()
     keys = [rooms.add(float(index)) for index in range(3)]
-    rooms.store.prepared(keys)
+    rooms.store.prepared(keys, rooms.prepare)
     rooms.store.forget("scan")
     assert rooms.store.bytes_used == 0
     with pytest.raises(ForgottenSliceError):
-        rooms.store.prepared(keys)
+        rooms.store.prepared(keys, rooms.prepare)
     with pytest.raises(ForgottenSliceError):
         rooms.store.hu(keys[0])
+
+
+def test_a_plane_of_a_scan_that_went_and_came_back_meanwhile_is_not_held() -> None:
+    rooms = Rooms()
+    key = rooms.add(0.0)
+
+    def slowly(images: Sequence[Image]) -> list[Plane]:
+        rooms.store.forget("scan")
+        rooms.add(0.0)
+        return [np.zeros_like(image.hu, np.float32) for image in images]
+
+    assert not rooms.store.prepared([key], slowly)[key].any()
+    assert rooms.store.prepared([key], rooms.prepare)[key].any()
 
 
 def test_the_least_recently_used_goes_first() -> None:

@@ -65,3 +65,34 @@ def test_closing_wakes_who_waits() -> None:
 
 def test_taking_gives_up_after_its_time() -> None:
     assert InferenceQueue().take(1, timeout_s=0.01) == []
+
+
+def test_what_is_given_back_is_taken_first_of_its_urgency_and_in_its_order() -> None:
+    queue = InferenceQueue()
+    for item in (job("a", "1"), job("a", "2"), job("a", "3"), job("b", "1", 3)):
+        queue.put(item)
+    urgent, *routine = queue.take(3)
+    queue.put(job("b", "2", 3))
+    queue.give_back([*routine, urgent])
+    assert len(queue) == 5
+    taken = [(item.scan_id, item.slab.target) for item in queue.take(10)]
+    assert taken == [("b", "1"), ("b", "2"), ("a", "1"), ("a", "2"), ("a", "3")]
+
+
+def test_what_is_given_back_does_not_replace_what_is_newer() -> None:
+    queue = InferenceQueue()
+    queue.put(job("a", "1", context="old"))
+    old = queue.take(1)
+    queue.put(job("a", "1", context="new"))
+    queue.give_back(old)
+    assert [item.slab.planes for item in queue.take(5)] == [("1new",)]
+    assert len(queue) == 0
+
+
+def test_nothing_is_given_back_to_a_closed_queue() -> None:
+    queue = InferenceQueue()
+    queue.put(job("a", "1"))
+    taken = queue.take(1)
+    queue.close()
+    queue.give_back(taken)
+    assert queue.take(5) == []

@@ -46,7 +46,7 @@ class Rooms:
         if not lesion:
             self.slices = [Slice(item.header, np.full_like(item.hu, 40)) for item in self.slices]
         self.by_uid = {item.header.sop_instance_uid: item for item in self.slices}
-        self.planes = PlaneStore(segmenter.prepare, self.reload, answer_bytes=answer_bytes)
+        self.planes = PlaneStore(self.reload, answer_bytes=answer_bytes)
         stack = Stack()
         for item in self.slices:
             self.planes.add(SCAN, item)
@@ -112,12 +112,10 @@ def test_a_block_that_fails_costs_only_the_slices_it_has_a_share_in(
     broken = rooms.blocks[1]
     answer: Callable[..., npt.NDArray[np.float32]] = rooms.planes.answer
 
-    def failing(
-        scan_id: str, model: str, block: Block, infer: Callable[..., npt.NDArray[np.float32]]
-    ) -> npt.NDArray[np.float32]:
+    def failing(scan_id: str, model: str, block: Block, *made_by: object) -> object:
         if block == broken:
             raise RuntimeError("a broken block")
-        return answer(scan_id, model, block, infer)
+        return answer(scan_id, model, block, *made_by)
 
     monkeypatch.setattr(rooms.planes, "answer", failing)
     failed = {one.job.slab.target for one in rooms.outcomes() if isinstance(one, Failure)}
@@ -133,9 +131,9 @@ def test_the_answer_is_that_of_the_mean_planes(
 ) -> None:
     rooms = Rooms(segmenter, monkeypatch)
     block = rooms.blocks[2]
-    given = rooms.planes.answer(SCAN, "itself", block, lambda planes: planes)
+    given = rooms.planes.answer(SCAN, "itself", block, segmenter.prepare, lambda planes: planes)
     for plane, uids in zip(given, block.planes, strict=True):
-        prepared = rooms.planes.prepared([(SCAN, uid) for uid in uids])
+        prepared = rooms.planes.prepared([(SCAN, uid) for uid in uids], segmenter.prepare)
         np.testing.assert_allclose(plane, np.mean(list(prepared.values()), axis=0), atol=1e-6)
 
 
@@ -155,5 +153,5 @@ def test_the_answers_of_a_forgotten_scan_take_no_memory(
     for item in rooms.slices:
         rooms.planes.add(SCAN, item)
     with pytest.raises(ForgottenSliceError):
-        rooms.planes.answer(SCAN, "itself", rooms.blocks[2], forgetting)
+        rooms.planes.answer(SCAN, "itself", rooms.blocks[2], segmenter.prepare, forgetting)
     assert rooms.planes.bytes_used == 0

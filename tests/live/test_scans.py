@@ -35,7 +35,7 @@ async def live_scans(state: Path) -> AsyncIterator[LiveScans]:
             spool=spool,
             results=results,
             queue=InferenceQueue(),
-            planes=PlaneStore(lambda images: [], lambda scan_id, uid: scans.pixels(scan_id, uid)),
+            planes=PlaneStore(lambda scan_id, uid: scans.pixels(scan_id, uid)),
             decoders=decoders,
             board=Board(),
             metrics=Metrics(),

@@ -55,6 +55,11 @@ class TensorRtRuntime:
         gpu = gpus()[0]
         return f"{gpu.name} ({gpu.capability}), {self.version()}"
 
+    def by_device(self) -> dict[str, TensorRtRuntime]:
+        if reason := self.unavailable():
+            raise RuntimeUnavailableError(f"{self.name}: {reason}")
+        return {"gpu0": self}
+
     def load(self, spec: ModelSpec, artefact: Artefact) -> TensorRtExecutable:
         if reason := self.unavailable():
             raise RuntimeUnavailableError(f"{self.name}: {reason}")
