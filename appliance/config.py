@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
@@ -77,6 +78,10 @@ class EngineConfig(_Table):
     precision: Literal["fp32", "fp16", "int8"] | None = Field(
         None, description="Precision of every model; the runtime's preferred one when not set"
     )
+    devices: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
+        "auto",
+        description='Devices that infer, one worker each: "auto" or names as ["gpu0", "gpu1"]',
+    )
     batch: int = Field(8, ge=1, le=64, description="Most slabs worked on at once")
     stall_s: float = Field(
         30.0, gt=0, description="A batch that takes longer makes the daemon unhealthy, s"
@@ -145,4 +150,6 @@ def _assignment(name: str, value: object) -> str:
     if isinstance(value, (str, Path)):
         escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
         return f'{name} = "{escaped}"'
+    if isinstance(value, tuple):
+        return f"{name} = {json.dumps(value)}"
     return f"{name} = {value}"

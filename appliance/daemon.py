@@ -8,22 +8,20 @@ import logging
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import grpc
 from aiohttp import web
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 
 from appliance.config import Config
+from appliance.inference.devices import choose_devices, choose_fallback
 from appliance.inference.planes import PlaneStore
+from appliance.inference.pool import DevicePool
 from appliance.inference.queue import InferenceQueue
-from appliance.inference.shapes import lesion_models, slab_shapes
-from appliance.inference.slab_inference import SlabInference
-from appliance.inference.worker import InferenceWorker
+from appliance.inference.serving import DeviceState
+from appliance.inference.shapes import slab_shapes
 from appliance.inference.yielding import give_way
 from appliance.ingest import IngestLimits
 from appliance.live.board import Board
@@ -33,27 +31,15 @@ from appliance.live.services import Services
 from appliance.metrics import Metrics
 from appliance.notify import ServiceManager, keep_told, more_time
 from appliance.scan.scan import ScanPolicy
+from appliance.serve.grpc_side import GrpcSide
 from appliance.serve.http import HttpSide
-from appliance.serve.model_service import ModelService
-from appliance.serve.scan_service import ScanService
-from appliance.serve.triage_service import TriageService
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
-from breathhold.v1 import model_pb2_grpc, scan_pb2_grpc, triage_pb2_grpc, types_pb2
-from engines.models import ModelSpec, load_repository
-from engines.runtimes import choose
-from engines.segmenter import Segmenter
-from engines.warm_up import Engine
+from breathhold.v1 import types_pb2
+from engines.models import load_repository
 
 logger = logging.getLogger(__name__)
 
-_SERVICES = (
-    "breathhold.v1.ScanService",
-    "breathhold.v1.TriageService",
-    "breathhold.v1.ModelService",
-)
-_MIB = 2**20
-_HEALTH_INTERVAL_S = 2.0
 #: What a stop takes at most beside the grace for scans: the batch in hand, and closing, s.
 _CLOSING_S = 20.0
 _STATE_NAMES = {
@@ -138,9 +124,8 @@ class Daemon:
     def __init__(self, config: Config, manager: ServiceManager | None = None) -> None:
         self._config, self._manager = config, manager or ServiceManager()
         self._closing = contextlib.AsyncExitStack()
-        self._health = health.aio.HealthServicer()
         self._serving = False
-        self._worker: InferenceWorker | None = None
+        self._devices = DevicePool([], None, InferenceQueue())
 
     async def start(self) -> Addresses:
         """Warm the engines, take up what the spool holds, then serve."""
@@ -162,38 +147,45 @@ class Daemon:
         self._closing.push_async_callback(asyncio.to_thread, spool.close)
         results = ResultsStore(storage.state_dir / "results.sqlite")
         self._closing.push_async_callback(asyncio.to_thread, results.close)
+        self._specs = load_repository(self._config.engine.repository)
+        queue = InferenceQueue()
         async with more_time(self._manager, "Starting: the engines warm up"):
-            segmenter = await self._load_engines()
-        services, scans = self._scans(spool, results, segmenter)
+            self._devices = await self._load_devices(queue)
+        services, scans = self._scans(spool, results, queue)
         await scans.show_finished()
         self._in_background(watch_silence(scans, self._config.scan))
-        self._in_background(keep_house(scans, services, self._config.storage))
+        self._in_background(keep_house(scans, services, storage))
         http = await self._serve_http(services)
-        server, address = await self._serve_grpc(services, scans, segmenter)
-        self._closing.push_async_callback(self._stop_serving, server, scans)
+        side = GrpcSide(self._config.server, services, scans, lambda: self._healthy)
+        address = await side.start()
+        self._closing.push_async_callback(side.stop)
         self._serving = True
-        await self._tell_health()
-        self._in_background(self._watch_health())
+        await side.tell_health()
+        self._in_background(side.watch_health())
 
         def status() -> str:
-            return self._status(scans, segmenter)
+            return self._status(scans)
 
         self._manager.ready(status())
         self._in_background(keep_told(self._manager, lambda: self._beating, status))
         return Addresses(address, http)
 
-    async def _load_engines(self) -> Segmenter:
+    async def _load_devices(self, queue: InferenceQueue) -> DevicePool:
         """On a thread that gives way, so that the engines' own threads do too."""
         with ThreadPoolExecutor(1, "engine-loader", initializer=give_way) as loader:
-            return await asyncio.get_running_loop().run_in_executor(loader, self._segmenter)
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(loader, self._loaded, queue)
 
-    def _segmenter(self) -> Segmenter:
+    def _loaded(self, queue: InferenceQueue) -> DevicePool:
         engine = self._config.engine
-        specs = load_repository(engine.repository)
-        return Segmenter(specs, choose(engine.runtime), engine.precision, engine.batch)
+        devices = choose_devices(engine, self._specs)
+        fallback = choose_fallback(engine, self._specs, devices)
+        pool = DevicePool(devices, fallback, queue)
+        pool.load()
+        return pool
 
     def _scans(
-        self, spool: Spool, results: ResultsStore, segmenter: Segmenter
+        self, spool: Spool, results: ResultsStore, queue: InferenceQueue
     ) -> tuple[Services, LiveScans]:
         engine, limits = self._config.engine, self._config.scan
         decoders = ThreadPoolExecutor(os.cpu_count(), "decoder")
@@ -203,42 +195,35 @@ class Daemon:
             engine.hu_cache_bytes,
             engine.plane_cache_bytes,
         )
-        lesion = lesion_models(segmenter.lesion_models)
         services = Services(
             spool=spool,
             results=results,
-            queue=InferenceQueue(),
+            queue=queue,
+            devices=self._devices,
             planes=planes,
             decoders=decoders,
             board=Board(),
             metrics=Metrics(),
             policy=ScanPolicy(
-                shapes=slab_shapes(segmenter.lesion_models),
+                shapes=slab_shapes(self._specs),
                 max_slices=limits.max_slices,
                 min_slices=limits.min_slices,
                 min_extent_mm=limits.min_extent_mm,
             ),
             limits=IngestLimits(),
-            engines_for=lambda section: _engines_for(segmenter, lesion[section]),
         )
         scans = LiveScans(services, limits.max_open_scans)
-        self._start_worker(segmenter, services, scans)
+        self._start_devices(services, scans)
         return services, scans
 
-    def _start_worker(self, segmenter: Segmenter, services: Services, scans: LiveScans) -> None:
+    def _start_devices(self, services: Services, scans: LiveScans) -> None:
         def observe(seconds: float, slabs: int) -> None:
             for _ in range(slabs):
                 services.metrics.slab_seconds.observe(seconds / slabs)
 
-        worker = InferenceWorker(
-            SlabInference(segmenter, services.planes),
-            services.queue,
-            scans.deliver_from(asyncio.get_running_loop()),
-            observe,
-        )
-        worker.start()
-        self._worker = worker
-        self._closing.push_async_callback(asyncio.to_thread, worker.stop)
+        deliver = scans.deliver_from(asyncio.get_running_loop())
+        self._devices.start(services.planes, deliver, observe)
+        self._closing.push_async_callback(asyncio.to_thread, self._devices.stop)
 
     async def _serve_http(self, services: Services) -> str:
         side = HttpSide(
@@ -254,70 +239,33 @@ class Daemon:
         await web.TCPSite(runner, host, port).start()
         return f"{host}:{runner.addresses[0][1]}"
 
-    async def _serve_grpc(
-        self, services: Services, scans: LiveScans, segmenter: Segmenter
-    ) -> tuple[grpc.aio.Server, str]:
-        config = self._config.server
-        server = grpc.aio.server(options=_options(config.max_message_mib * _MIB))
-        scan_pb2_grpc.add_ScanServiceServicer_to_server(
-            ScanService(scans, services.results, config.slices_in_flight), server
-        )
-        triage_pb2_grpc.add_TriageServiceServicer_to_server(
-            TriageService(services.board, services.results), server
-        )
-        model_pb2_grpc.add_ModelServiceServicer_to_server(
-            ModelService(segmenter.engines.values()), server
-        )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
-        names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, server)
-        await self._tell_health()
-        host, _ = _split(config.listen)
-        port = _bind(server, config.listen)
-        await server.start()
-        return server, f"{host}:{port}"
-
-    async def _stop_serving(self, server: grpc.aio.Server, scans: LiveScans) -> None:
-        await self._health.enter_graceful_shutdown()
-        await scans.close(self._config.server.shutdown_grace_s)
-        await server.stop(grace=1.0)
-
     @property
     def _beating(self) -> bool:
         """What the watchdog hears; a scan that cannot be inferred is no reason to restart."""
-        stall_s = self._config.engine.stall_s
-        return self._serving and self._worker is not None and self._worker.beating(stall_s)
+        return self._serving and self._devices.beating(self._config.engine.stall_s)
 
     @property
     def _healthy(self) -> bool:
-        stall_s = self._config.engine.stall_s
-        return self._beating and self._worker is not None and self._worker.healthy(stall_s)
+        return self._beating and self._devices.healthy(self._config.engine.stall_s)
 
-    def _status(self, scans: LiveScans, segmenter: Segmenter) -> str:
+    def _status(self, scans: LiveScans) -> str:
         engines = ", ".join(
             f"{engine.spec.name} {engine.artefact.precision} on {engine.runtime}"
-            for engine in segmenter.engines.values()
+            for engine in self._devices.serving.engines.values()
         )
+        devices = ", ".join(f"{one.name} {one.state.value}" for one in self._devices.devices)
         state = "Serving" if self._healthy else "Not serving: inference hangs or fails"
-        return f"{state}; scans in progress: {len(scans.in_progress)}; engines: {engines}"
-
-    async def _watch_health(self) -> None:
-        """Tell the health service when inference dies or hangs, and when it is back."""
-        while self._serving:
-            await asyncio.sleep(_HEALTH_INTERVAL_S)
-            await self._tell_health()
-
-    async def _tell_health(self) -> None:
-        statuses = health_pb2.HealthCheckResponse
-        status = statuses.SERVING if self._healthy else statuses.NOT_SERVING
-        for name in ("", *_SERVICES):
-            await self._health.set(name, status)
+        progress = f"scans in progress: {len(scans.in_progress)}"
+        return f"{state}; {progress}; engines: {engines}; devices: {devices}"
 
     def _set_gauges(self, services: Services) -> None:
         metrics = services.metrics
         metrics.ready.set(self._healthy)
         metrics.queue_depth.set(len(services.queue))
         metrics.pixel_cache_bytes.set(services.planes.bytes_used)
+        devices = Counter(device.state for device in services.devices.devices)
+        for state in DeviceState:
+            metrics.devices.labels(state.value).set(devices[state])
         states = Counter(summary.state for summary in services.board.summaries())
         for value, name in _STATE_NAMES.items():
             metrics.scans.labels(name).set(states[value])
@@ -333,30 +281,6 @@ def _log_failure(task: asyncio.Task[None]) -> None:
         logger.error("a background task of the daemon failed", exc_info=error)
 
 
-def _engines_for(segmenter: Segmenter, lesion: ModelSpec) -> Mapping[str, Engine]:
-    engines = segmenter.engines
-    return {"lung": engines[segmenter.lung.name], "lesion": engines[lesion.name]}
-
-
 def _split(address: str) -> tuple[str, int]:
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
-
-
-def _bind(server: grpc.aio.Server, address: str) -> int:
-    try:
-        return server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise OSError(f"gRPC cannot listen on {address}: the address is taken or wrong") from error
-
-
-def _options(max_message_bytes: int) -> list[tuple[str, int]]:
-    return [
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-        ("grpc.so_reuseport", 0),
-        ("grpc.keepalive_time_ms", 20_000),
-        ("grpc.keepalive_timeout_ms", 10_000),
-        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-        ("grpc.keepalive_permit_without_calls", 1),
-    ]

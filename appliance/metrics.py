@@ -29,6 +29,12 @@ class Metrics:
             "inference_failures", "Slabs that could not be inferred"
         )
         self.scans = Gauge("breathhold_scans", "Scans by state", ["state"], registry=self.registry)
+        self.devices = Gauge(
+            "breathhold_devices",
+            "Devices that infer, by state",
+            ["state"],
+            registry=self.registry,
+        )
         self.queue_depth = self._gauge("queue_depth", "Slabs that wait for inference")
         self.spool_bytes = self._gauge("spool_bytes", "Bytes in the spool")
         self.pixel_cache_bytes = self._gauge("pixel_cache_bytes", "Bytes of pixels in memory")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -9,6 +10,9 @@ from collections.abc import Callable, Sequence
 from appliance.inference.queue import InferenceQueue, Job
 from appliance.inference.slab_inference import Failure, Outcome, SlabInference
 from appliance.inference.yielding import give_way
+from engines.runtimes import DeviceError
+
+logger = logging.getLogger(__name__)
 
 #: How long the worker sleeps at most before it shows that it is alive, s.
 _HEARTBEAT_S = 1.0
@@ -17,30 +21,37 @@ _MANY_FAILURES = 16
 
 
 class InferenceWorker(threading.Thread):
-    """Runs the engines of one device on a thread of its own.
+    """Runs the engines of one device on a thread of its own, until the device is lost.
 
     Parameters
     ----------
-    inference
-        Warm engines and the pixels they work on.
+    device
+        Its short name.
+    load
+        Answers with warm engines and the pixels they work on, on the worker's thread.
     queue
         What to infer.
     deliver
         Receives each outcome, on the worker's thread.
+    lost
+        Receives the jobs that were in hand and why, when the device is lost or cannot be
+        loaded; the worker's last word.
     observe_batch
         Receives the seconds and the number of slabs of each batch.
     """
 
     def __init__(
         self,
-        inference: SlabInference,
+        device: str,
+        load: Callable[[], SlabInference],
         queue: InferenceQueue,
         deliver: Callable[[Outcome], None],
+        lost: Callable[[Sequence[Job], Exception], None],
         observe_batch: Callable[[float, int], None] = lambda seconds, slabs: None,
     ) -> None:
-        super().__init__(name="inference", daemon=True)
-        self._inference, self._queue = inference, queue
-        self._deliver, self._observe = deliver, observe_batch
+        super().__init__(name=f"inference {device}", daemon=True)
+        self._load, self._queue = load, queue
+        self._deliver, self._lost, self._observe = deliver, lost, observe_batch
         self._stopping = threading.Event()
         self._last_heartbeat = time.monotonic()
         self._failures_in_a_row = 0
@@ -61,21 +72,30 @@ class InferenceWorker(threading.Thread):
 
     def run(self) -> None:
         give_way()
+        try:
+            inference = self._load()
+        except Exception as error:
+            logger.exception("the engines cannot be loaded")
+            self._lost((), error)
+            return
         while not self._stopping.is_set():
             self._last_heartbeat = time.monotonic()
-            jobs = self._queue.take(self._inference.batch, _HEARTBEAT_S)
-            if jobs:
-                self._work(jobs)
+            jobs = self._queue.take(inference.batch, _HEARTBEAT_S)
+            try:
+                self._work(inference, jobs)
+            except DeviceError as error:
+                self._lost(jobs, error)
+                return
 
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """Finish the batch in hand and end the thread."""
+    def stop(self) -> None:
+        """End the thread once the batch in hand is done."""
         self._stopping.set()
-        self._queue.close()
-        self.join(timeout_s)
 
-    def _work(self, jobs: Sequence[Job]) -> None:
+    def _work(self, inference: SlabInference, jobs: Sequence[Job]) -> None:
+        if not jobs:
+            return
         started = time.monotonic()
-        for outcome in self._inference.outcomes(jobs):
+        for outcome in inference.outcomes(jobs):
             failed = isinstance(outcome, Failure)
             self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
             self._deliver(outcome)

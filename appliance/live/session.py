@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable
 
 from appliance.inference.queue import Job
+from appliance.inference.serving import Serving
 from appliance.inference.slab_inference import Failure, Outcome, Result
 from appliance.ingest import SliceRefusedError
 from appliance.live import wire
@@ -86,6 +87,7 @@ class LiveScan:
         )
         self._kept = KeptSlices(scan_id, services.spool)
         self._masks = MaskBook()
+        self._served: Serving | None = None
         self._arrived: dict[str, float] = {}
         self._turn = asyncio.Lock()
         self._in_hand = 0
@@ -305,6 +307,7 @@ class LiveScan:
         events = self._scan.record(result.job.slab, result.tally)
         if events and isinstance(events[0], Inferred):
             self._hold_masks(result, events[0].revision)
+            self._note_devices()
         self._handle(events)
 
     def _hold_masks(self, result: Result, revision: int) -> None:
@@ -315,6 +318,12 @@ class LiveScan:
         if arrived is not None:
             metrics = self._services.metrics
             metrics.slice_to_mask_seconds.observe(time.monotonic() - arrived)
+
+    def _note_devices(self) -> None:
+        """What a result came from; devices lost before it are told, once each."""
+        before, self._served = self._served, self._services.devices.serving
+        for notice in self._served.notices[len(before.notices) if before else 0 :]:
+            self._send_notice(notice)
 
     # -- events of the core
 
@@ -366,13 +375,15 @@ class LiveScan:
 
     def _report_message(self) -> types_pb2.Report:
         summary = summarize(self._scan)
+        served = self._served or Serving(self._services.devices.serving.engines)
         report = wire.report_message(
             self.scan_id,
             self.opened.study_instance_uid,
             self.opened.series_instance_uid,
             summary,
-            self._services.engines_for(summary.section),
+            served.engines_for(summary.section),
         )
+        report.warnings.extend(map(wire.warning_message, served.notices))
         report.timing.last_slice_to_report_s = time.monotonic() - self.last_slice
         report.timing.opened_unix_s = self.opened_unix_s
         report.timing.reported_unix_s = time.time()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from appliance.inference.serving import DeviceState, DeviceStatus
 from appliance.quantify.scores import NoScore, Scores
 from appliance.scan.events import CompletedBy
 from appliance.scan.stack import Gap, Section
 from appliance.scan.summary import Summary
 from appliance.scan.verdicts import Notice, Refusal
+from breathhold.v1 import model_pb2
 from breathhold.v1 import types_pb2 as pb
 from engines.warm_up import Engine
 
@@ -31,6 +33,11 @@ _COMPLETED_BY = {
     CompletedBy.COUNT: pb.COMPLETED_BY_COUNT,
     CompletedBy.QUIET: pb.COMPLETED_BY_QUIET,
     CompletedBy.ABANDONED: pb.COMPLETED_BY_ABANDONED,
+}
+_DEVICE_STATE = {
+    DeviceState.LOADING: model_pb2.DEVICE_STATE_LOADING,
+    DeviceState.SERVING: model_pb2.DEVICE_STATE_SERVING,
+    DeviceState.LOST: model_pb2.DEVICE_STATE_LOST,
 }
 _PRECISIONS = ("int8", "fp16", "fp32")
 
@@ -64,6 +71,12 @@ def refusal_message(refusal: Refusal) -> pb.Refusal:
 
 def gap_message(gap: Gap) -> pb.MissingSlices:
     return pb.MissingSlices(from_mm=gap.from_mm, to_mm=gap.to_mm, count=gap.count)
+
+
+def device_message(device: DeviceStatus) -> model_pb2.Device:
+    return model_pb2.Device(
+        name=device.name, state=_DEVICE_STATE[device.state], description=device.words
+    )
 
 
 def model_reference(engine: Engine) -> pb.ModelReference:

@@ -69,6 +69,8 @@ class NoticeReason(enum.StrEnum):
     LUNG_CUT_OFF_BOTTOM = "LUNG_CUT_OFF_BOTTOM"
     SECTION_CHANGED = "SECTION_CHANGED"
     SLICES_EXPECTED = "SLICES_EXPECTED"
+    # of the box
+    DEVICE_LOST = "DEVICE_LOST"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import grpc
 
-from appliance.live.wire import model_reference, section_message
+from appliance.live.services import Services
+from appliance.live.wire import device_message, model_reference, section_message
 from appliance.scan.stack import Section
 from breathhold.v1 import model_pb2 as pb
 from breathhold.v1 import model_pb2_grpc
@@ -15,17 +14,21 @@ from engines.warm_up import Engine
 
 
 class ModelService(model_pb2_grpc.ModelServiceServicer):
-    """The engines of this daemon; each has answered a checked warm-up."""
+    """The engines that serve now, each of which has answered a checked warm-up, and where."""
 
-    def __init__(self, engines: Iterable[Engine]) -> None:
-        self._models = [_model(engine) for engine in engines]
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     async def ListModels(  # noqa: N802
         self,
         request: pb.ListModelsRequest,
         context: grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse],
     ) -> pb.ListModelsResponse:
-        return pb.ListModelsResponse(models=self._models)
+        devices = self._services.devices
+        return pb.ListModelsResponse(
+            models=map(_model, devices.serving.engines.values()),
+            devices=map(device_message, devices.devices),
+        )
 
 
 def _model(engine: Engine) -> pb.Model:

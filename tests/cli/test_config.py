@@ -20,6 +20,19 @@ def test_show_of_a_file_prints_its_values(command: Command, tmp_path: Path) -> N
     assert tomllib.loads(ran.out)["server"]["listen"] == "0.0.0.0:6000"
 
 
+def test_devices_are_all_that_serve_or_a_list(command: Command, tmp_path: Path) -> None:
+    file = tmp_path / "box.toml"
+    file.write_text('[engine]\ndevices = ["gpu0", "gpu1"]\n')
+    shown = tomllib.loads(command("config", "show", file).out)
+    assert shown["engine"]["devices"] == ["gpu0", "gpu1"]
+    assert Config.model_validate(shown).engine.devices == ("gpu0", "gpu1")
+    for wrong in ('"gpu0"', "[]", "0"):
+        file.write_text(f"[engine]\ndevices = {wrong}\n")
+        ran = command("config", "check", file)
+        assert ran.code == 1
+        assert "engine.devices" in ran.err
+
+
 def test_check_of_a_good_file(command: Command, tmp_path: Path) -> None:
     file = tmp_path / "box.toml"
     file.write_text("[scan]\nquiet_s = 5\n")

@@ -28,14 +28,14 @@ OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1")
 
 
 @contextmanager
-def daemon_within(state: Path, repository: Path) -> Iterator[Addresses]:
-    """A daemon on a thread of this process."""
+def daemon_within(state: Path, repository: Path, **engine: object) -> Iterator[Addresses]:
+    """A daemon on a thread of this process, with further settings of its engines."""
     config = Config.model_validate(
         {
             "server": {"listen": "127.0.0.1:0", "http": "127.0.0.1:0"},
             "storage": {"state_dir": str(state)},
             "scan": {"abandon_s": 0.5},
-            "engine": {"repository": str(repository)},
+            "engine": {"repository": str(repository), **engine},
         }
     )
     started, stop = threading.Event(), threading.Event()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from appliance.inference.planes import PlaneStore
+from appliance.inference.pool import DevicePool
 from appliance.inference.queue import InferenceQueue
 from appliance.ingest import IngestLimits
 from appliance.live.board import Board
@@ -31,17 +32,18 @@ SCAN_ID = scan_id_of(OPEN.series_instance_uid)
 async def live_scans(state: Path) -> AsyncIterator[LiveScans]:
     spool, results = Spool(state), ResultsStore(state / "results.sqlite")
     with ThreadPoolExecutor(1) as decoders:
+        queue = InferenceQueue()
         services = Services(
             spool=spool,
             results=results,
-            queue=InferenceQueue(),
+            queue=queue,
+            devices=DevicePool([], None, queue),
             planes=PlaneStore(lambda scan_id, uid: scans.pixels(scan_id, uid)),
             decoders=decoders,
             board=Board(),
             metrics=Metrics(),
             policy=ScanPolicy(shapes={}),
             limits=IngestLimits(),
-            engines_for=lambda section: {},
         )
         scans = LiveScans(services, max_open_scans=4)
         yield scans

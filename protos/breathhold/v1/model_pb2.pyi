@@ -8,6 +8,7 @@ import builtins
 import collections.abc
 import google.protobuf.descriptor
 import google.protobuf.internal.containers
+import google.protobuf.internal.enum_type_wrapper
 import google.protobuf.message
 import sys
 import typing
@@ -18,6 +19,27 @@ else:
     import typing_extensions
 
 DESCRIPTOR: google.protobuf.descriptor.FileDescriptor
+
+class _DeviceState:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _DeviceStateEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_DeviceState.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    DEVICE_STATE_UNSPECIFIED: _DeviceState.ValueType  # 0
+    DEVICE_STATE_LOADING: _DeviceState.ValueType  # 1
+    DEVICE_STATE_SERVING: _DeviceState.ValueType  # 2
+    DEVICE_STATE_LOST: _DeviceState.ValueType  # 3
+    """until the daemon is started again"""
+
+class DeviceState(_DeviceState, metaclass=_DeviceStateEnumTypeWrapper): ...
+
+DEVICE_STATE_UNSPECIFIED: DeviceState.ValueType  # 0
+DEVICE_STATE_LOADING: DeviceState.ValueType  # 1
+DEVICE_STATE_SERVING: DeviceState.ValueType  # 2
+DEVICE_STATE_LOST: DeviceState.ValueType  # 3
+"""until the daemon is started again"""
+Global___DeviceState: typing_extensions.TypeAlias = DeviceState
 
 @typing.final
 class ListModelsRequest(google.protobuf.message.Message):
@@ -34,17 +56,49 @@ class ListModelsResponse(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
     MODELS_FIELD_NUMBER: builtins.int
+    DEVICES_FIELD_NUMBER: builtins.int
     @property
-    def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Model]: ...
+    def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Model]:
+        """as they serve now"""
+
+    @property
+    def devices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Device]: ...
     def __init__(
         self,
         *,
         models: collections.abc.Iterable[Global___Model] | None = ...,
+        devices: collections.abc.Iterable[Global___Device] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["models", b"models"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["devices", b"devices", "models", b"models"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___ListModelsResponse: typing_extensions.TypeAlias = ListModelsResponse
+
+@typing.final
+class Device(google.protobuf.message.Message):
+    """A device that infers, with a worker of its own."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    DESCRIPTION_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """"cpu", "gpu0", ..."""
+    state: Global___DeviceState.ValueType
+    description: builtins.str
+    """what it is, in words; why it was lost"""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        state: Global___DeviceState.ValueType = ...,
+        description: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["description", b"description", "name", b"name", "state", b"state"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Device: typing_extensions.TypeAlias = Device
 
 @typing.final
 class Model(google.protobuf.message.Message):

@@ -1,0 +1,209 @@
+"""The devices that infer and their workers, which share one queue.
+
+A device that is lost hands its jobs to the others; when it was the last one, the
+fallback is loaded and takes over. A device that was lost stays so until the daemon
+is started again: the CUDA state of a process does not recover.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from appliance.inference.devices import Device
+from appliance.inference.planes import PlaneStore
+from appliance.inference.queue import InferenceQueue, Job
+from appliance.inference.serving import DeviceState, DeviceStatus, Serving
+from appliance.inference.slab_inference import Outcome, SlabInference
+from appliance.inference.worker import InferenceWorker
+from appliance.scan.verdicts import Notice, NoticeReason
+from engines.runtimes import DeviceError
+from engines.segmenter import Segmenter
+
+logger = logging.getLogger(__name__)
+
+#: How long a stop waits for the batches in hand, s.
+_STOP_S = 10.0
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """A device, its state, its engines while it serves, and its worker."""
+
+    device: Device
+    state: DeviceState = DeviceState.LOADING
+    segmenter: Segmenter | None = None
+    worker: InferenceWorker | None = None
+    reason: str = ""
+
+
+class DevicePool:
+    """Every device that infers. `load`, `start`, then `stop`; safe from any thread.
+
+    Parameters
+    ----------
+    devices
+        Equal ones.
+    fallback
+        Is loaded when every device is lost.
+    queue
+        What to infer.
+    """
+
+    def __init__(
+        self, devices: Sequence[Device], fallback: Device | None, queue: InferenceQueue
+    ) -> None:
+        self._places = [_Place(device) for device in devices]
+        self._fallback, self._queue = fallback, queue
+        self._lock = threading.RLock()
+        self._stopping = False
+        self.serving = Serving()
+
+    # -- the life of the pool
+
+    def load(self) -> None:
+        """Warm the engines of every device, one after the other.
+
+        Raises
+        ------
+        ModelError, RuntimeUnavailableError
+            When the models cannot be served.
+        DeviceError
+            When every device is lost and nothing takes over.
+        """
+        for place in list(self._places):
+            try:
+                self._warm(place)
+            except DeviceError as error:
+                self._mark_lost(place, error)
+                if self._at_work():
+                    continue
+                if self._fallback is None:
+                    raise
+                self._warm(self._take_fallback(self._fallback))
+
+    def start(
+        self,
+        planes: PlaneStore,
+        deliver: Callable[[Outcome], None],
+        observe_batch: Callable[[float, int], None] = lambda seconds, slabs: None,
+    ) -> None:
+        """Let every device that was loaded work; see :class:`InferenceWorker`."""
+        self._planes, self._deliver, self._observe = planes, deliver, observe_batch
+        with self._lock:
+            for place in self._at_work():
+                self._start_worker(place)
+
+    def stop(self) -> None:
+        """Finish the batches in hand and end the workers."""
+        with self._lock:
+            self._stopping = True
+            workers = [place.worker for place in self._places if place.worker]
+        for worker in workers:
+            worker.stop()
+        self._queue.close()
+        for worker in workers:
+            worker.join(_STOP_S)
+
+    # -- how it is
+
+    @property
+    def devices(self) -> list[DeviceStatus]:
+        with self._lock:
+            return [_status(place) for place in self._places]
+
+    def beating(self, stall_s: float) -> bool:
+        """False when a worker that should live hangs or died, or none is left.
+
+        Parameters
+        ----------
+        stall_s
+            A batch that takes longer hangs, s.
+        """
+        return self._all_workers(lambda worker: worker.beating(stall_s))
+
+    def healthy(self, stall_s: float) -> bool:
+        """False when it does not beat, or a worker only fails."""
+        return self._all_workers(lambda worker: worker.healthy(stall_s))
+
+    def _all_workers(self, well: Callable[[InferenceWorker], bool]) -> bool:
+        with self._lock:
+            workers = [place.worker for place in self._at_work()]
+        return bool(workers) and all(worker is not None and well(worker) for worker in workers)
+
+    # -- inside
+
+    def _at_work(self) -> list[_Place]:
+        return [place for place in self._places if place.state is not DeviceState.LOST]
+
+    def _warm(self, place: _Place) -> Segmenter:
+        segmenter = place.device.load()
+        with self._lock:
+            place.segmenter, place.state = segmenter, DeviceState.SERVING
+            self._renew()
+        return segmenter
+
+    def _start_worker(self, place: _Place) -> None:
+        def load() -> SlabInference:
+            return SlabInference(place.segmenter or self._warm(place), self._planes)
+
+        place.worker = InferenceWorker(
+            place.device.name,
+            load,
+            self._queue,
+            self._deliver,
+            partial(self._lose, place),
+            self._observe,
+        )
+        place.worker.start()
+
+    def _lose(self, place: _Place, jobs: Sequence[Job], error: Exception) -> None:
+        """A worker's last word. What others infer of its jobs comes after the loss is known."""
+        with self._lock:
+            self._mark_lost(place, error)
+            if self._fallback and not (self._at_work() or self._stopping):
+                self._start_worker(self._take_fallback(self._fallback))
+        self._queue.give_back(jobs)
+
+    def _mark_lost(self, place: _Place, error: Exception) -> None:
+        with self._lock:
+            place.state, place.segmenter, place.reason = DeviceState.LOST, None, str(error)
+            left = [other.device.name for other in self._at_work()]
+            if self._fallback and not left:
+                left = [self._fallback.name]
+            successors = " and ".join(left)
+            logger.error(
+                "device %s is lost, %s takes over: %s",
+                place.device.name,
+                successors or "nothing",
+                error,
+            )
+            self._renew(_notice(place.device.name, successors))
+
+    def _take_fallback(self, fallback: Device) -> _Place:
+        place, self._fallback = _Place(fallback), None
+        self._places.append(place)
+        return place
+
+    def _renew(self, *notices: Notice) -> None:
+        served = [place.segmenter for place in self._places if place.segmenter]
+        engines = served[0].engines if served else self.serving.engines
+        self.serving = Serving(engines, (*self.serving.notices, *notices))
+
+
+def _status(place: _Place) -> DeviceStatus:
+    words = place.reason
+    if place.segmenter:
+        words = next(iter(place.segmenter.engines.values())).device
+    return DeviceStatus(place.device.name, place.state, words)
+
+
+def _notice(lost: str, successors: str) -> Notice:
+    since = f"comes from {successors}" if successors else "waits for a restart"
+    return Notice(
+        NoticeReason.DEVICE_LOST,
+        f"The inference device {lost} was lost; what was inferred since then {since}.",
+    )

@@ -1,0 +1,112 @@
+"""The gRPC side: every service on one address, with health and reflection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from appliance.config import ServerConfig
+from appliance.live.scans import LiveScans
+from appliance.live.services import Services
+from appliance.serve.model_service import ModelService
+from appliance.serve.scan_service import ScanService
+from appliance.serve.triage_service import TriageService
+from breathhold.v1 import model_pb2_grpc, scan_pb2_grpc, triage_pb2_grpc
+
+_SERVICES = (
+    "breathhold.v1.ScanService",
+    "breathhold.v1.TriageService",
+    "breathhold.v1.ModelService",
+)
+_MIB = 2**20
+_HEALTH_INTERVAL_S = 2.0
+
+
+class GrpcSide:
+    """Serves `ScanService`, `TriageService`, `ModelService`, health and reflection.
+
+    Parameters
+    ----------
+    config
+        Port 0 picks a free port.
+    healthy
+        True when scans are served.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        services: Services,
+        scans: LiveScans,
+        healthy: Callable[[], bool],
+    ) -> None:
+        self._config, self._services, self._scans = config, services, scans
+        self._healthy = healthy
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(options=_options(config.max_message_mib * _MIB))
+
+    async def start(self) -> str:
+        """Answer callers, as not serving until told otherwise; returns HOST:PORT.
+
+        Raises
+        ------
+        OSError
+            When the address cannot be bound.
+        """
+        server, services = self._server, self._services
+        scan_pb2_grpc.add_ScanServiceServicer_to_server(
+            ScanService(self._scans, services.results, self._config.slices_in_flight), server
+        )
+        triage_pb2_grpc.add_TriageServiceServicer_to_server(
+            TriageService(services.board, services.results), server
+        )
+        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(services), server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
+        names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, server)
+        await self.tell_health()
+        host, _, _ = self._config.listen.rpartition(":")
+        port = _bind(server, self._config.listen)
+        await server.start()
+        return f"{host.strip('[]')}:{port}"
+
+    async def stop(self) -> None:
+        """Tell who asks that it ends, let complete scans end, then close."""
+        await self._health.enter_graceful_shutdown()
+        await self._scans.close(self._config.shutdown_grace_s)
+        await self._server.stop(grace=1.0)
+
+    async def tell_health(self) -> None:
+        statuses = health_pb2.HealthCheckResponse
+        status = statuses.SERVING if self._healthy() else statuses.NOT_SERVING
+        for name in ("", *_SERVICES):
+            await self._health.set(name, status)
+
+    async def watch_health(self) -> None:
+        """Tell the health service when inference dies or hangs, and when it is back."""
+        while True:
+            await asyncio.sleep(_HEALTH_INTERVAL_S)
+            await self.tell_health()
+
+
+def _bind(server: grpc.aio.Server, address: str) -> int:
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise OSError(f"gRPC cannot listen on {address}: the address is taken or wrong") from error
+
+
+def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+    return [
+        ("grpc.max_receive_message_length", max_message_bytes),
+        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.so_reuseport", 0),
+        ("grpc.keepalive_time_ms", 20_000),
+        ("grpc.keepalive_timeout_ms", 10_000),
+        ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+        ("grpc.keepalive_permit_without_calls", 1),
+    ]

@@ -1,0 +1,113 @@
+"""A runtime with as many devices as a test wants, each OpenVINO on the CPU, that can be lost."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from engines.models import Artefact, ModelSpec
+from engines.runtimes import RUNTIMES, DeviceLostError, Executable, Runtime
+
+_CPU = RUNTIMES["openvino"]
+
+
+class BenchDevice:
+    """A device; once `armed` it counts its calls and fails as told.
+
+    Parameters
+    ----------
+    kind
+        What it calls itself in words.
+    """
+
+    name = "bench"
+    precisions, dialects, by_name_only = _CPU.precisions, _CPU.dialects, True
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.armed = False
+        self.calls = 0
+        #: Calls from this one on fail, as many as `failures` says (None: all).
+        self.fails_from: int | None = None
+        self.failures: int | None = None
+        self.error: type[Exception] = DeviceLostError
+        self.failed = threading.Event()
+        #: Calls wait until this is set.
+        self.gate: threading.Event | None = None
+        #: The first call waits here for those of other devices.
+        self.together: threading.Barrier | None = None
+        self.loads_fail = False
+
+    def version(self) -> str:
+        return "bench 1"
+
+    def unavailable(self) -> str | None:
+        return None
+
+    def device(self) -> str:
+        return self.kind
+
+    def load(self, spec: ModelSpec, artefact: Artefact) -> Executable:
+        if self.loads_fail:
+            raise self.error("the device does not answer")
+        return _BenchExecutable(_CPU.load(spec, artefact), self)
+
+    def use(self) -> None:
+        """Called before each inference."""
+        if not self.armed:
+            return
+        if self.gate:
+            assert self.gate.wait(30)
+        self.calls += 1
+        if self.together and self.calls == 1:
+            self.together.wait(30)
+        if self._is_to_fail():
+            self.failed.set()
+            raise self.error("memcpy_htod_async failed: an illegal memory access")
+
+    def _is_to_fail(self) -> bool:
+        if self.fails_from is None or self.calls < self.fails_from:
+            return False
+        return self.failures is None or self.calls < self.fails_from + self.failures
+
+
+@dataclass(frozen=True, slots=True)
+class _BenchExecutable:
+    inner: Executable
+    device: BenchDevice
+
+    def run(self, slabs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        self.device.use()
+        return self.inner.run(slabs)
+
+
+class BenchRuntime(BenchDevice):
+    """The runtime of some devices; by itself it is the first of them.
+
+    Parameters
+    ----------
+    kinds
+        What each device calls itself, by short name.
+    """
+
+    def __init__(self, **kinds: str) -> None:
+        super().__init__(next(iter(kinds.values())))
+        self.devices = {name: BenchDevice(kind) for name, kind in kinds.items()}
+
+    def by_device(self) -> Mapping[str, Runtime]:
+        return self.devices
+
+    def arm(self) -> None:
+        """From now on calls count: the warm-up is over."""
+        for device in self.devices.values():
+            device.armed = True
+
+    def work_together(self) -> None:
+        """No device goes on before each has been called."""
+        barrier = threading.Barrier(len(self.devices))
+        for device in self.devices.values():
+            device.together = barrier

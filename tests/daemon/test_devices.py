@@ -1,0 +1,172 @@
+"""A daemon with several devices: scans are spread, and none is lost with a device."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from breathhold.v1 import model_pb2, model_pb2_grpc, types_pb2
+from breathhold.v1 import scan_pb2 as pb
+from engines.runtimes import RUNTIMES
+from tests.bench_runtime import BenchRuntime
+from tests.box import Answers, Call, send_scan
+from tests.daemon.test_faults_within import daemon_within
+from tests.made_scans import raw_slices
+
+OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1", send_masks=True)
+COUNT, SPACING_MM = 120, 1.25
+Registering = Callable[..., BenchRuntime]
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Registering:
+    def register(**kinds: str) -> BenchRuntime:
+        runtime = BenchRuntime(**kinds)
+        monkeypatch.setitem(RUNTIMES, "bench", runtime)
+        return runtime
+
+    return register
+
+
+@pytest.fixture(scope="module")
+def undisturbed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    """The scan on one OpenVINO worker."""
+    with daemon_within(tmp_path_factory.mktemp("state"), repository) as addresses:
+        return send_scan(addresses.grpc, OPEN, slices())
+
+
+def slices() -> list[pb.Slice]:
+    return raw_slices(COUNT, SPACING_MM)
+
+
+def masks(answers: Answers) -> dict[str, tuple[int, ...]]:
+    """The last mask of each slice; how often one was revised depends on the time."""
+    return {uid: tuple(mask.runs) for uid, mask in answers.masks.items()}
+
+
+def lost(report: types_pb2.Report) -> list[str]:
+    return [one.message for one in report.warnings if one.reason == "DEVICE_LOST"]
+
+
+def without_losses(report: types_pb2.Report) -> types_pb2.Report:
+    kept = [one for one in report.warnings if one.reason != "DEVICE_LOST"]
+    del report.warnings[:]
+    report.warnings.extend(kept)
+    return report
+
+
+def devices_of(target: str) -> dict[str, str]:
+    with grpc.insecure_channel(target) as channel:
+        stub = model_pb2_grpc.ModelServiceStub(channel)
+        answer = stub.ListModels(model_pb2.ListModelsRequest(), timeout=10)
+    return {one.name: model_pb2.DeviceState.Name(one.state) for one in answer.devices}
+
+
+def runtimes_of(target: str) -> set[str]:
+    with grpc.insecure_channel(target) as channel:
+        stub = model_pb2_grpc.ModelServiceStub(channel)
+        return {one.runtime for one in stub.ListModels(model_pb2.ListModelsRequest()).models}
+
+
+def health_of(target: str) -> int:
+    with grpc.insecure_channel(target) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        status: int = stub.Check(health_pb2.HealthCheckRequest(), timeout=10).status
+    return status
+
+
+def metrics_of(http: str) -> str:
+    with urllib.request.urlopen(f"http://{http}/metrics", timeout=10) as response:
+        text: str = response.read().decode()
+    return text
+
+
+def test_a_scan_is_spread_over_two_devices_and_its_report_is_that_of_one(
+    repository: Path, tmp_path: Path, bench: Registering, undisturbed: Answers
+) -> None:
+    runtime = bench(a="x", b="x")
+    runtime.work_together()
+    with daemon_within(tmp_path, repository, runtime="bench") as addresses:
+        runtime.arm()
+        found = send_scan(addresses.grpc, OPEN, slices())
+        assert devices_of(addresses.grpc) == dict.fromkeys("ab", "DEVICE_STATE_SERVING")
+        assert 'breathhold_devices{state="serving"} 2.0' in metrics_of(addresses.http)
+    assert all(device.calls for device in runtime.devices.values())
+    assert found.final_report == undisturbed.final_report
+    assert masks(found) == masks(undisturbed)
+    assert len(masks(found)) == COUNT
+
+
+def test_a_device_lost_in_the_middle_of_a_scan_costs_only_a_warning(
+    repository: Path, tmp_path: Path, bench: Registering, undisturbed: Answers
+) -> None:
+    runtime = bench(a="x", b="x")
+    runtime.devices["b"].fails_from = 5
+    runtime.devices["a"].gate = runtime.devices["b"].failed
+    with daemon_within(tmp_path, repository, runtime="bench") as addresses:
+        runtime.arm()
+        found = send_scan(addresses.grpc, OPEN, slices())
+        assert health_of(addresses.grpc) == health_pb2.HealthCheckResponse.SERVING
+        assert devices_of(addresses.grpc) == {
+            "a": "DEVICE_STATE_SERVING",
+            "b": "DEVICE_STATE_LOST",
+        }
+        text = metrics_of(addresses.http)
+        assert 'breathhold_devices{state="serving"} 1.0' in text
+        assert 'breathhold_devices{state="lost"} 1.0' in text
+        other = pb.OpenScan(series_instance_uid="1.2.4", station="CT1")
+        later = send_scan(addresses.grpc, other, raw_slices(series="1.2.4"))
+    report = found.final_report
+    assert lost(report) == [
+        "The inference device b was lost; what was inferred since then comes from a."
+    ]
+    assert lost(later.final_report) == lost(report)
+    assert [one.reason for one in found.warnings].count("DEVICE_LOST") == 1
+    assert without_losses(report) == undisturbed.final_report
+    assert masks(found) == masks(undisturbed)
+
+
+def test_after_the_only_device_the_cpu_goes_on_with_the_scan(
+    repository: Path, tmp_path: Path, bench: Registering, undisturbed: Answers
+) -> None:
+    runtime = bench(a="x")
+    runtime.devices["a"].fails_from = 5
+    with daemon_within(tmp_path, repository, runtime="bench") as addresses:
+        runtime.arm()
+        assert runtimes_of(addresses.grpc) == {"bench"}
+        found = send_scan(addresses.grpc, OPEN, slices())
+        assert health_of(addresses.grpc) == health_pb2.HealthCheckResponse.SERVING
+        assert runtimes_of(addresses.grpc) == {"openvino"}
+        assert devices_of(addresses.grpc) == {
+            "a": "DEVICE_STATE_LOST",
+            "cpu": "DEVICE_STATE_SERVING",
+        }
+    report = found.final_report
+    assert len(lost(report)) == 1
+    assert "from cpu" in lost(report)[0]
+    assert without_losses(report) == undisturbed.final_report
+    assert masks(found) == masks(undisturbed)
+
+
+def test_a_scan_that_was_inferred_before_the_loss_carries_no_warning(
+    repository: Path, tmp_path: Path, bench: Registering
+) -> None:
+    runtime = bench(a="x")
+    with daemon_within(tmp_path, repository, runtime="bench") as addresses:
+        runtime.arm()
+        whole = pb.OpenScan(series_instance_uid="1.2.5", station="CT1", expected_slices=30)
+        call = Call(addresses.grpc, whole)
+        call.send_slices(raw_slices(series="1.2.5"))
+        before = call.result()
+        runtime.devices["a"].fails_from = runtime.devices["a"].calls + 1
+        after = send_scan(addresses.grpc, OPEN, slices())
+        again = send_scan(addresses.grpc, whole, [])
+    assert not lost(before.final_report)
+    assert again.final_report == before.final_report
+    assert len(lost(after.final_report)) == 1
+    assert after.final_report.slices == COUNT
