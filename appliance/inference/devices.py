@@ -45,21 +45,17 @@ def choose_devices(engine: EngineConfig, specs: Sequence[ModelSpec]) -> list[Dev
     """The devices that infer, by the configuration; at least one.
 
     They are equal, so that no result depends on which of them it came from. Of "auto"
-    these are the first and those equal to it. One that is named and not there counts
-    as lost, as long as another is there: a box with a broken device still serves.
+    these are the first and those equal to it. One that is named and not there fails
+    when it is loaded, as one that is lost: a box with a broken device still serves.
 
     Raises
     ------
     RuntimeUnavailableError
-        When the runtime cannot run here, none of the named devices is there, or they differ.
+        When the runtime cannot run here, or the named devices differ.
     """
     there = choose(engine.runtime).by_device()
-    names = list(there) if engine.devices == "auto" else list(engine.devices)
+    names = list(there) if engine.devices == "auto" else list(dict.fromkeys(engine.devices))
     known = {name: there[name] for name in names if name in there}
-    if not known:
-        raise RuntimeUnavailableError(
-            f"no device is called {' or '.join(names)}; there are {', '.join(there)}"
-        )
     kinds = {name: runtime.device() for name, runtime in known.items()}
     unlike = [name for name, kind in kinds.items() if kind != kinds[next(iter(kinds))]]
     if unlike and engine.devices != "auto":
@@ -70,7 +66,7 @@ def choose_devices(engine: EngineConfig, specs: Sequence[ModelSpec]) -> list[Dev
     for name in unlike:
         logger.warning("%s (%s) is not used: it is not like the first", name, kinds[name])
     return [
-        Device(name, _loading(name, known, engine, specs)) for name in names if name not in unlike
+        Device(name, _loading(name, there, engine, specs)) for name in names if name not in unlike
     ]
 
 
@@ -102,8 +98,8 @@ def _loading(
 ) -> Callable[[], Segmenter]:
     if name in there:
         return partial(Segmenter, specs, there[name], engine.precision, engine.batch)
-    return partial(_is_not_there, name)
+    return partial(_is_not_there, name, ", ".join(there))
 
 
-def _is_not_there(name: str) -> NoReturn:
-    raise DeviceLostError(f"{name} is named in the configuration and not there")
+def _is_not_there(name: str, there: str) -> NoReturn:
+    raise DeviceLostError(f"engine.devices names {name}, which is not there; there are {there}")

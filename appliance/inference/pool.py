@@ -74,16 +74,19 @@ class DevicePool:
         DeviceError
             When every device is lost and nothing takes over.
         """
-        for place in list(self._places):
+        lost: list[tuple[_Place, DeviceError]] = []
+        for place in self._places:
             try:
                 self._warm(place)
             except DeviceError as error:
-                self._mark_lost(place, error)
-                if self._at_work():
-                    continue
-                if self._fallback is None:
-                    raise
-                self._warm(self._take_fallback(self._fallback))
+                place.state = DeviceState.LOST
+                lost.append((place, error))
+        if not self._at_work():
+            if self._fallback is None:
+                raise lost[-1][1]
+            self._warm(self._take_fallback(self._fallback))
+        for place, why in lost:
+            self._mark_lost(place, why)
 
     def start(
         self,

@@ -170,3 +170,18 @@ def test_a_scan_that_was_inferred_before_the_loss_carries_no_warning(
     assert again.final_report == before.final_report
     assert len(lost(after.final_report)) == 1
     assert after.final_report.slices == COUNT
+
+
+def test_a_box_whose_named_devices_are_gone_serves_from_the_cpu(
+    repository: Path, tmp_path: Path, undisturbed: Answers
+) -> None:
+    with daemon_within(tmp_path, repository, devices=["gpu0", "gpu1"]) as addresses:
+        assert health_of(addresses.grpc) == health_pb2.HealthCheckResponse.SERVING
+        assert devices_of(addresses.grpc) == {
+            **dict.fromkeys(("gpu0", "gpu1"), "DEVICE_STATE_LOST"),
+            "cpu": "DEVICE_STATE_SERVING",
+        }
+        found = send_scan(addresses.grpc, OPEN, slices())
+    report = found.final_report
+    assert len(lost(report)) == 2
+    assert without_losses(report) == undisturbed.final_report

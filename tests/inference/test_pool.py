@@ -277,6 +277,8 @@ def test_all_lost_from_the_start(repository: Path, bench: Registering, *, fallba
     if fallback:
         room.pool.load()
         assert room.states["cpu"] is DeviceState.SERVING
+        assert len(room.notices) == 2
+        assert all("from cpu" in notice for notice in room.notices)
     else:
         with pytest.raises(DeviceLostError):
             room.pool.load()
