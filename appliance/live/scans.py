@@ -219,8 +219,10 @@ class LiveScans:
         self._services.queue.forget(live.scan_id)
         self._services.planes.forget(live.scan_id)
         del self._live[live.scan_id]
-        last = live.summary()
-        self._services.board.show(live.scan_id, lambda: last)
+        try:
+            self._services.board.show(live.scan_id, _constant(live.summary()))
+        except Exception:
+            logger.exception("the last line of scan %s could not be written", live.scan_id)
         live.retired.set()
 
     # -- the inference thread

@@ -216,7 +216,7 @@ class LiveScan:
         Raises
         ------
         ScanError
-            When that could not be kept.
+            When that could not be kept, or not be worked on.
         """
         asked = time.monotonic()
         async with self._turn:
@@ -224,11 +224,14 @@ class LiveScan:
                 return
             try:
                 await self._kept.end(by)
+                if by in SILENT and self.last_activity > asked:
+                    return
+                self._handle(self._scan.complete(by))
             except ScanError as error:
                 raise self.fail(error) from error
-            if by in SILENT and self.last_activity > asked:
-                return
-            self._handle(self._scan.complete(by))
+            except Exception as error:
+                logger.exception("scan %s could not be ended", self.scan_id)
+                raise self.fail(internal(error)) from error
 
     def fail(self, error: ScanError) -> ScanError:
         """Break the scan off; what is kept stays in the spool and is taken up again later."""

@@ -15,6 +15,9 @@ import pytest
 
 from appliance.config import Config
 from appliance.daemon import Addresses, Daemon
+from appliance.live.session import LiveScan
+from appliance.scan.events import CompletedBy
+from appliance.scan.scan import Scan
 from appliance.storage.errors import SpoolReadError
 from appliance.storage.record import RecordKind, RecordRef
 from appliance.storage.results import ResultsStore
@@ -120,3 +123,30 @@ def test_a_report_that_cannot_be_written_is_told_and_written_later(
         again = send_scan(addresses.grpc, OPEN, [])
     assert again.final_report.slices == 30
     assert again.final_report.completed_by == types_pb2.COMPLETED_BY_END
+
+
+def test_a_scan_that_fails_at_its_end_is_told_and_goes_on_later(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete, summary = Scan.complete, LiveScan.summary
+
+    def failing(scan: Scan, by: CompletedBy) -> None:
+        complete(scan, by)
+        raise RuntimeError("a fault nobody thought of")
+
+    def failing_once_broken_off(live: LiveScan) -> triage_pb2.ScanSummary:
+        if live.error:
+            raise RuntimeError("a line that cannot be written")
+        return summary(live)
+
+    with daemon_within(tmp_path, repository) as addresses:
+        monkeypatch.setattr(Scan, "complete", failing)
+        monkeypatch.setattr(LiveScan, "summary", failing_once_broken_off)
+        first = send_scan(addresses.grpc, OPEN, raw_slices())
+        assert isinstance(first.error, grpc.Call)
+        assert first.error.code() == grpc.StatusCode.INTERNAL
+        assert len(first.acks) == 30
+        monkeypatch.setattr(Scan, "complete", complete)
+        monkeypatch.setattr(LiveScan, "summary", summary)
+        again = send_scan(addresses.grpc, OPEN, [])
+    assert again.final_report.slices == 30
