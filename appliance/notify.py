@@ -90,12 +90,12 @@ class ServiceManager:
             return
         message = "\n".join(f"{key}={value}" for key, value in words.items())
         address = "\0" + self.address[1:] if self.address[0] == "@" else self.address
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            channel.settimeout(_SEND_TIMEOUT_S)
-            try:
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
+                channel.settimeout(_SEND_TIMEOUT_S)
                 channel.sendto(message.encode(), address)
-            except OSError as error:
-                logger.warning("the service manager cannot be told %s: %s", [*words], error)
+        except OSError as error:
+            logger.warning("the service manager cannot be told %s: %s", [*words], error)
 
 
 @contextlib.asynccontextmanager

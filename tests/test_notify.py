@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def test_a_manager_that_is_gone_is_no_fault_of_the_daemon(
 ) -> None:
     ServiceManager(str(tmp_path / "gone")).ready("serving")
     assert "READY" in caplog.text
+
+
+def test_a_process_without_a_free_descriptor_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        ServiceManager(str(tmp_path / "notify")).serving("well", alive=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert "Too many open files" in caplog.text
 
 
 @pytest.mark.parametrize(
