@@ -77,7 +77,8 @@ def choose_fallback(
 
     None also where it cannot, which the log says.
     """
-    if _FALLBACK_DEVICE in [device.name for device in devices]:
+    there = choose(engine.runtime).by_device()
+    if any(device.name == _FALLBACK_DEVICE and device.name in there for device in devices):
         return None
     precision = "fp32" if engine.precision == "fp32" else None
     try:

@@ -71,6 +71,14 @@ def test_the_cpu_takes_over_unless_it_worked_before(
         assert {engine.artefact.precision for engine in engines.values()} == {"fp32"}
 
 
+def test_the_cpu_takes_over_where_it_is_named_and_the_runtime_does_not_know_it(
+    repository: Path,
+) -> None:
+    specs = load_repository(repository)
+    engine = EngineConfig(runtime="bench", devices=("a", "cpu"))
+    assert choose_fallback(engine, specs, choose_devices(engine, specs))
+
+
 def test_what_cannot_take_over_is_said_at_once(
     repository: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
