@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,7 @@ from engines.segmenter import Segmenter
 
 logger = logging.getLogger(__name__)
 
-#: How long a stop waits for the batches in hand, s.
+#: How long a stop waits for the batches in hand, of all workers together, s.
 _STOP_S = 10.0
 
 
@@ -108,8 +109,9 @@ class DevicePool:
         for worker in workers:
             worker.stop()
         self._queue.close()
+        until = time.monotonic() + _STOP_S
         for worker in workers:
-            worker.join(_STOP_S)
+            worker.join(max(0.0, until - time.monotonic()))
 
     # -- how it is
 

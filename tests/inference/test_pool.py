@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.config import EngineConfig
+from appliance.inference import pool
 from appliance.inference.devices import choose_devices, choose_fallback
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
@@ -111,6 +112,13 @@ class Room:
         until = time.monotonic() + 30
         while self.states.get(name) is not state:
             assert time.monotonic() < until, self.states
+            time.sleep(0.01)
+
+    def await_left(self, count: int) -> None:
+        """Until at most so many jobs wait."""
+        until = time.monotonic() + 30
+        while len(self.queue) > count:
+            assert time.monotonic() < until
             time.sleep(0.01)
 
     @property
@@ -301,3 +309,22 @@ def test_a_fallback_that_cannot_be_loaded_leaves_nothing_that_beats(
         assert not room.pool.beating(STALL_S)
         assert len(room.notices) == 2
         assert "waits for a restart" in room.notices[1]
+
+
+def test_a_stop_waits_for_all_that_hang_together(
+    repository: Path, bench: Registering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "_STOP_S", 1.0)
+    names = "abcd"
+    runtime, released = bench(**dict.fromkeys(names, "x")), threading.Event()
+    for device in runtime.devices.values():
+        device.gate = released
+    room = Room(repository)
+    with room.running(runtime):
+        room.put_all()
+        room.await_left(len(room.jobs) - len(names) * 4)
+        begun = time.monotonic()
+        room.pool.stop()
+        took_s = time.monotonic() - begun
+        released.set()
+    assert took_s < len(names) * 0.75
