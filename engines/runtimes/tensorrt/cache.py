@@ -3,6 +3,9 @@
 A plan is served only when its record says that it is the wanted one, and its hash is the
 recorded one; anything else is built again. Writing goes to a temporary file that takes the
 old one's place when it is whole, so whoever fails leaves the old plan as it was.
+
+A plan is code that runs on the GPU, and its record lies beside it: a folder that others
+than its owner may write to is not used.
 """
 
 from __future__ import annotations
@@ -12,11 +15,14 @@ import hashlib
 import json
 import logging
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from engines.artefacts import ModelError
 
 logger = logging.getLogger(__name__)
 
@@ -96,9 +102,16 @@ class PlanCache:
         return self.folder / f"{key.stem}.plan"
 
     def find(self, key: PlanKey) -> bytes | None:
-        """The plan, or None when there is none, or it is not what its record says."""
+        """The plan, or None when there is none, or it is not what its record says.
+
+        Raises
+        ------
+        ModelError
+            When others may write to the folder.
+        """
         path = self.path(key)
         try:
+            self._refuse_open_folder()
             plan = path.read_bytes()
             record = json.loads(path.with_suffix(".json").read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -131,11 +144,25 @@ class PlanCache:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Wait until no other process builds into this folder."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("ab") as file:
+        """Wait until no other process builds into this folder.
+
+        Raises
+        ------
+        ModelError
+            When others may write to the folder.
+        """
+        _make(self.folder)
+        self._refuse_open_folder()
+        with open(self.folder / ".lock", "ab", opener=_private) as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+    def _refuse_open_folder(self) -> None:
+        if self.folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ModelError(
+                f"others may write to {self.folder}, whose plans are code for the GPU: "
+                "chmod go-w it, or keep them elsewhere"
+            )
 
     def _timing_file(self, key: PlanKey) -> Path:
         return self.folder / f"{key.runtime}-{key.version}.{key.target}.timings"
@@ -147,9 +174,18 @@ def _record(key: PlanKey, plan: bytes) -> dict[str, object]:
     return {"key": {**asdict(key), **lists}, "plan": found}
 
 
+def _make(folder: Path) -> None:
+    folder.mkdir(0o755, parents=True, exist_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file that no one else can open, not even to lock it."""
+    return os.open(path, flags, 0o600)
+
+
 def _replace(path: Path, content: bytes) -> None:
     """Write a file so that a crash leaves the old one or the new one, whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make(path.parent)
     fd, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(fd, "wb") as file:

@@ -113,6 +113,31 @@ def test_timings_are_kept_for_a_library_and_a_gpu(cache: PlanCache) -> None:
     assert cache.timings(replace(KEY, version="1.8")) == b""
 
 
+def test_only_the_owner_may_write_what_is_kept(cache: PlanCache) -> None:
+    before = os.umask(0o002)
+    try:
+        path = cache.keep(KEY, b"plan")
+        with cache.locked():
+            pass
+    finally:
+        os.umask(before)
+    for kept in (cache.folder, path, path.with_suffix(".json"), cache.folder / ".lock"):
+        assert not kept.stat().st_mode & 0o022, kept
+    assert (cache.folder / ".lock").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("mode", [0o775, 0o757, 0o1777])
+def test_a_folder_that_others_may_write_to_is_not_used(mode: int, cache: PlanCache) -> None:
+    cache.keep(KEY, b"plan")
+    cache.folder.chmod(mode)
+    with pytest.raises(ModelError, match=f"others may write to {cache.folder}"):
+        cache.find(KEY)
+    with pytest.raises(ModelError, match="chmod go-w"), cache.locked():
+        pytest.fail("nothing may be built there")
+    cache.folder.chmod(0o755)
+    assert cache.find(KEY) == b"plan"
+
+
 def test_one_builds_at_a_time(cache: PlanCache) -> None:
     entered = threading.Event()
 
@@ -124,7 +149,7 @@ def test_one_builds_at_a_time(cache: PlanCache) -> None:
     with cache.locked():
         thread.start()
         assert not entered.wait(0.1)
-    thread.join(5)
+    thread.join(30)
     assert entered.is_set()
 
 
