@@ -56,6 +56,8 @@ async def keep_house(
             services.metrics.spool_bytes.set(used)
         except StorageError as error:
             logger.error("housekeeping has to wait: %s", error)
+        except Exception:
+            logger.exception("housekeeping failed; it goes on")
         await asyncio.sleep(interval_s)
 
 

@@ -278,6 +278,8 @@ class LiveScans:
                     await self._load(scan_id, None)
             except (ScanError, StorageError) as error:
                 logger.error("scan %s cannot be taken up: %s", scan_id, error)
+            except Exception:
+                logger.exception("scan %s cannot be taken up", scan_id)
 
     async def _is_finished(self, scan_id: str) -> bool:
         """True when a report covers every kept slice; a silent scan may have more since."""

@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 
+from appliance.config import StorageConfig
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
 from appliance.inference.queue import InferenceQueue
 from appliance.ingest import IngestLimits
 from appliance.live.board import Board
+from appliance.live.housekeeping import keep_house
 from appliance.live.scans import LiveScans, scan_id_of
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
 from appliance.metrics import Metrics
 from appliance.scan.scan import ScanPolicy
+from appliance.storage.record import Record, RecordKind
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
 from breathhold.v1 import scan_pb2 as pb
@@ -52,7 +55,7 @@ async def live_scans(state: Path) -> AsyncIterator[LiveScans]:
     results.close()
 
 
-@pytest.mark.timeout(20)
+@pytest.mark.timeout(60)
 def test_a_caller_that_comes_the_moment_an_empty_log_was_looked_at(tmp_path: Path) -> None:
     """Looking at what a crash left finds no scan; the caller must get a new one, at once."""
     log = tmp_path / "spool" / SCAN_ID / "scan.log"
@@ -82,3 +85,43 @@ def test_callers_that_come_together_share_one_scan(tmp_path: Path) -> None:
             return len({id(live) for live in opened})
 
     assert asyncio.run(open_thrice()) == 1
+
+
+def test_one_scan_that_cannot_be_taken_up_holds_no_other_back(tmp_path: Path) -> None:
+    ids = sorted(scan_id_of(uid) for uid in ("1.2.3", "1.2.4"))
+
+    async def taken_up() -> list[str]:
+        async with live_scans(tmp_path) as scans:
+            for scan_id, content in zip(ids, (b"\xff", OPEN.SerializeToString()), strict=True):
+                record = Record(RecordKind.OPEN, "", content)
+                await scans._services.spool.append(scan_id, record)
+            await scans.take_up()
+            return [live.scan_id for live in scans.in_progress]
+
+    assert asyncio.run(taken_up()) == ids[1:]
+
+
+def test_housekeeping_outlives_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class TakeUpError(Exception):
+        """Nobody thought of it."""
+
+    rounds = 0
+
+    async def until_the_third_round() -> None:
+        thrice = asyncio.Event()
+
+        async def take_up() -> None:
+            nonlocal rounds
+            rounds += 1
+            if rounds == 3:
+                thrice.set()
+            raise TakeUpError
+
+        async with live_scans(tmp_path) as scans:
+            monkeypatch.setattr(scans, "take_up", take_up)
+            config = StorageConfig(state_dir=tmp_path)
+            keeping = asyncio.create_task(keep_house(scans, scans._services, config, 0.01))
+            await asyncio.wait_for(thrice.wait(), 30)
+            keeping.cancel()
+
+    asyncio.run(until_the_third_round())
