@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 
 class NotifySocket:
-    """A real datagram socket, and every message that reached it with its time of arrival.
+    """A real datagram socket, and every message that reached it.
 
     Parameters
     ----------
@@ -23,7 +22,7 @@ class NotifySocket:
         self.address = address
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind("\0" + address[1:] if address[0] == "@" else address)
-        self._heard: list[tuple[float, dict[str, str]]] = []
+        self._heard: list[dict[str, str]] = []
         self._news = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
 
@@ -45,33 +44,43 @@ class NotifySocket:
         while message := self._socket.recv(4096):
             lines = [line.split("=", 1) for line in message.decode().splitlines()]
             with self._news:
-                self._heard.append((time.monotonic(), dict(lines)))
+                self._heard.append(dict(lines))
                 self._news.notify_all()
 
     @property
     def messages(self) -> list[dict[str, str]]:
         with self._news:
-            return [message for _, message in self._heard]
+            return list(self._heard)
 
-    def times_of(self, key: str) -> list[float]:
-        """When each message with this key came, s on the monotonic clock."""
+    def count(self, key: str) -> int:
+        """How many messages had this key."""
+        return sum(key in message for message in self.messages)
+
+    def await_more(self, key: str, count: int, timeout_s: float = 60) -> list[dict[str, str]]:
+        """The first messages with this key from now on."""
         with self._news:
-            return [at for at, message in self._heard if key in message]
+            seen = len(self._heard)
 
-    def await_all(self, count: int, timeout_s: float = 20) -> None:
+            def found() -> list[dict[str, str]]:
+                return [text for text in self._heard[seen:] if key in text]
+
+            assert self._news.wait_for(lambda: len(found()) >= count, timeout_s), found()
+            return found()[:count]
+
+    def await_all(self, count: int, timeout_s: float = 60) -> None:
         """Until so many messages came."""
         with self._news:
             assert self._news.wait_for(lambda: len(self._heard) >= count, timeout_s), self._heard
 
     def await_message(
-        self, wanted: Callable[[dict[str, str]], bool], *, news: bool = False, timeout_s: float = 20
+        self, wanted: Callable[[dict[str, str]], bool], *, news: bool = False, timeout_s: float = 60
     ) -> dict[str, str]:
         """The first message that is wanted; with `news`, the first from now on."""
         with self._news:
             seen = len(self._heard) if news else 0
 
             def found() -> dict[str, str] | None:
-                return next((text for _, text in self._heard[seen:] if wanted(text)), None)
+                return next((text for text in self._heard[seen:] if wanted(text)), None)
 
             message = self._news.wait_for(found, timeout_s)
             assert message, f"heard only {self._heard[seen:]}"

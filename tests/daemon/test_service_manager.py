@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,9 +52,7 @@ def test_from_start_to_stop(
             call.wait_for_answers(20)
             heard.await_message(lambda message: "scans in progress: 1" in message["STATUS"])
             call.close()
-            begun = time.monotonic()
-            time.sleep(4 * WATCHDOG_S)
-            beats = [at for at in heard.times_of("WATCHDOG") if at > begun]
+            heard.await_more("WATCHDOG", 4)
             assert box.stop() == 0
         heard.await_message(lambda message: "STOPPING" in message)
     words = [set(message) for message in heard.messages]
@@ -63,7 +60,6 @@ def test_from_start_to_stop(
     assert ready_at >= 1
     assert all(before == {"STATUS", "EXTEND_TIMEOUT_USEC"} for before in words[:ready_at])
     assert "lung fp32 on openvino" in heard.messages[ready_at]["STATUS"]
-    assert len(beats) >= 4
     assert words[-1] == {"STOPPING", "STATUS", "EXTEND_TIMEOUT_USEC"}
 
 
@@ -86,7 +82,7 @@ def test_told_to_stop_while_the_engines_warm_up_it_never_serves(
         process = subprocess.Popen(serve(tmp_path, SHIPPED), stdout=subprocess.PIPE)
         heard.await_message(lambda message: "EXTEND_TIMEOUT_USEC" in message)
         process.terminate()
-        printed, _ = process.communicate(timeout=60)
+        printed, _ = process.communicate(timeout=120)
         heard.await_message(lambda message: "STOPPING" in message)
     assert process.returncode == 0
     assert b"ready" not in printed
@@ -101,7 +97,7 @@ def test_a_start_that_fails_is_never_ready(
         damaged.write(b"one byte too many")
     with NotifySocket(str(tmp_path / "notify")) as heard:
         monkeypatch.setenv("NOTIFY_SOCKET", heard.address)
-        done = subprocess.run(serve(tmp_path, copied), capture_output=True, text=True, timeout=60)
+        done = subprocess.run(serve(tmp_path, copied), capture_output=True, text=True, timeout=120)
         heard.await_message(lambda message: "STOPPING" in message)
     assert done.returncode == 1
     assert "lesion" in done.stderr
@@ -136,7 +132,7 @@ def watched_daemon(state: Path, repository: Path, notify: str) -> Iterator[Addre
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
-    assert started.wait(30)
+    assert started.wait(60)
     try:
         yield found[0]
     finally:
@@ -153,7 +149,7 @@ def test_a_hung_worker_is_not_called_alive(
 
     def hanging(inference: SlabInference, jobs: Sequence[Job]) -> Sequence[Outcome]:
         hung.set()
-        assert released.wait(30)
+        assert released.wait(60)
         return outcomes(inference, jobs)
 
     monkeypatch.setattr(SlabInference, "outcomes", hanging)
@@ -164,12 +160,9 @@ def test_a_hung_worker_is_not_called_alive(
         heard.await_message(is_alive)
         call = Call(addresses.grpc, OPEN)
         call.send_slices(raw_slices())
-        assert hung.wait(20)
+        assert hung.wait(60)
         heard.await_message(lambda told: told["STATUS"].startswith("Not serving"), news=True)
-        begun = time.monotonic()
-        time.sleep(3 * WATCHDOG_S)
-        assert not [at for at in heard.times_of("WATCHDOG") if at > begun]
-        assert len([at for at in heard.times_of("STATUS") if at > begun]) >= 3
+        assert not any(is_alive(told) for told in heard.await_more("STATUS", 4))
         released.set()
         heard.await_message(is_alive, news=True)
         call.end()
