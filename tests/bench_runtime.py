@@ -61,10 +61,10 @@ class BenchDevice:
         if not self.armed:
             return
         if self.gate:
-            assert self.gate.wait(30)
+            assert self.gate.wait(60)
         self.calls += 1
         if self.together and self.calls == 1:
-            self.together.wait(30)
+            self.together.wait(60)
         if self._is_to_fail():
             self.failed.set()
             raise self.error("memcpy_htod_async failed: an illegal memory access")

@@ -36,8 +36,8 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> Registering:
 @pytest.fixture(scope="module")
 def undisturbed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Answers:
     """The scan on one OpenVINO worker."""
-    with daemon_within(tmp_path_factory.mktemp("state"), repository) as addresses:
-        return send_scan(addresses.grpc, OPEN, slices())
+    with daemon_within(tmp_path_factory.mktemp("state"), repository, runtime="openvino") as box:
+        return send_scan(box.grpc, OPEN, slices())
 
 
 def slices() -> list[pb.Slice]:
@@ -175,7 +175,8 @@ def test_a_scan_that_was_inferred_before_the_loss_carries_no_warning(
 def test_a_box_whose_named_devices_are_gone_serves_from_the_cpu(
     repository: Path, tmp_path: Path, undisturbed: Answers
 ) -> None:
-    with daemon_within(tmp_path, repository, devices=["gpu0", "gpu1"]) as addresses:
+    gone = {"runtime": "openvino", "devices": ["gpu0", "gpu1"]}
+    with daemon_within(tmp_path, repository, **gone) as addresses:
         assert health_of(addresses.grpc) == health_pb2.HealthCheckResponse.SERVING
         assert devices_of(addresses.grpc) == {
             **dict.fromkeys(("gpu0", "gpu1"), "DEVICE_STATE_LOST"),

@@ -53,12 +53,12 @@ def daemon_within(state: Path, repository: Path, **engine: object) -> Iterator[A
 
     thread = threading.Thread(target=lambda: asyncio.run(run()))
     thread.start()
-    assert started.wait(30)
+    assert started.wait(60)
     try:
         yield found[0]
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
         assert not thread.is_alive()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -17,12 +18,17 @@ ROOT = Path(__file__).resolve().parents[2]
 UNITS = ("breathhold.service", "breathhold-build-engines.service")
 #: The most that `systemd-analyze security` may find exposed, of 10.
 EXPOSURE = 2.5
+#: The oldest systemd that the units are for.
+OLDEST = 252
 
 
 def tool(name: str) -> str:
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"{name} is not here (Debian: apt install systemd)")
+    version = re.match(r"systemd (\d+)", said([found, "--version"])[1])
+    if version is None or int(version[1]) < OLDEST:
+        pytest.skip(f"{name} is older than {OLDEST}")
     return found
 
 
@@ -59,16 +65,22 @@ def units(installed: Path) -> list[str]:
     ]
 
 
+def verified(installed: Path) -> tuple[int, list[str]]:
+    """Exit status, and the faults of these units; those of the machine's own are not theirs."""
+    verify = [tool("systemd-analyze"), "verify", "--man=no", "--recursive-errors=no"]
+    status, text = said([*verify, *units(installed)])
+    return status, [line for line in text.splitlines() if "breathhold" in line]
+
+
 def test_the_units_are_clean(installed: Path) -> None:
-    command = [tool("systemd-analyze"), "verify", "--man=no", *units(installed)]
-    assert said(command) == (0, "")
+    assert verified(installed) == (0, [])
 
 
 def test_a_unit_without_its_program_is_not_called_clean(tmp_path: Path) -> None:
     make("install", tmp_path, APP=tmp_path / "nothing-is-here")
-    status, text = said([tool("systemd-analyze"), "verify", "--man=no", *units(tmp_path)])
+    status, faults = verified(tmp_path)
     assert status != 0
-    assert "nothing-is-here" in text
+    assert any("nothing-is-here" in fault for fault in faults)
 
 
 @pytest.mark.parametrize("index", range(len(UNITS)))
@@ -117,7 +129,8 @@ def test_the_users_and_folders_are_made(installed: Path, tmp_path: Path) -> None
     assert said([tool("systemd-sysusers"), f"--root={root}"])[0] == 0
     users = [line.split(":") for line in (root / "etc" / "passwd").read_text().splitlines()]
     (user,) = [fields for fields in users if fields[0] == "breathhold"]
-    assert user[5:] == ["/var/lib/breathhold", "/usr/sbin/nologin"]
+    home, shell = user[5:]
+    assert (home, Path(shell).name) == ("/var/lib/breathhold", "nologin")
     assert said([tool("systemd-tmpfiles"), "--create", f"--root={root}"])[0] == 0
     for folder, mode in (("var/lib/breathhold", 0o700), ("var/cache/breathhold", 0o750)):
         status = (root / folder).stat()
