@@ -54,7 +54,7 @@ class TensorRtExecutable:
     """
 
     def __init__(self, flavour: Flavour, spec: ModelSpec, plan: Plan) -> None:
-        cuda = _pycuda()
+        cuda = load_pycuda()
         self._cuda, self._spec = cuda, spec
         self._lock = threading.Lock()
         trt = flavour.load()
@@ -143,7 +143,14 @@ class TensorRtExecutable:
             raise DeviceError(f"{self._spec.name}: {error}") from error
 
 
-def _pycuda() -> Any:
+def load_pycuda() -> Any:
+    """The module of PyCUDA's driver API.
+
+    Raises
+    ------
+    RuntimeUnavailableError
+        When it cannot be loaded.
+    """
     try:
         import pycuda.driver
     except ImportError as error:

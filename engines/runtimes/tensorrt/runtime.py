@@ -6,10 +6,11 @@ import importlib.util
 import logging
 
 from engines.models import Artefact, ModelSpec
-from engines.runtimes.base import RuntimeUnavailableError
+from engines.runtimes.base import DeviceError, RuntimeUnavailableError
+from engines.runtimes.tensorrt.building import BuildError
 from engines.runtimes.tensorrt.cache import PlanCache, default_folder
 from engines.runtimes.tensorrt.driver import gpus
-from engines.runtimes.tensorrt.executable import PlanRefusedError, TensorRtExecutable
+from engines.runtimes.tensorrt.executable import PlanRefusedError, TensorRtExecutable, load_pycuda
 from engines.runtimes.tensorrt.flavours import Flavour
 from engines.runtimes.tensorrt.plans import ensure_plan
 
@@ -46,8 +47,14 @@ class TensorRtRuntime:
         there = gpus()
         if not there:
             faults.append("no NVIDIA GPU with a driver was found")
-        found = [fault for fault in faults if fault]
-        return "; ".join(found) or self._unfit(there[0].capability)
+        if found := [fault for fault in faults if fault]:
+            return "; ".join(found)
+        try:
+            self._flavour.load()
+            load_pycuda()
+        except RuntimeUnavailableError as error:
+            return str(error)
+        return self._unfit(there[0].capability)
 
     def device(self) -> str:
         if reason := self.unavailable():
@@ -64,6 +71,12 @@ class TensorRtRuntime:
         if reason := self.unavailable():
             raise RuntimeUnavailableError(f"{self.name}: {reason}")
         artefact.verify()
+        try:
+            return self._planned(spec, artefact)
+        except (BuildError, PlanRefusedError, OSError) as error:
+            raise DeviceError(f"{spec.name}: there is no plan for this GPU: {error}") from error
+
+    def _planned(self, spec: ModelSpec, artefact: Artefact) -> TensorRtExecutable:
         cache = PlanCache(default_folder())
         plan = ensure_plan(self._flavour, spec, artefact, cache)
         try:

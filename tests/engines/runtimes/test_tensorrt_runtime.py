@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import importlib.util
 import subprocess
 import sys
 from pathlib import Path
 
+import onnx
 import pytest
 
 from engines.models import load_spec
-from engines.runtimes import RUNTIMES, RuntimeUnavailableError, choose
-from engines.runtimes.tensorrt.driver import gpus
+from engines.runtimes import RUNTIMES, DeviceError, RuntimeUnavailableError, choose
+from engines.runtimes.tensorrt import flavours
+from engines.runtimes.tensorrt import runtime as tensorrt_runtime
+from engines.runtimes.tensorrt.driver import Gpu, gpus
 from tests.tiny_models import write_tiny_repository
 
 NAMES = ("tensorrt", "tensorrt-rtx")
@@ -69,6 +73,54 @@ def test_the_version_is_the_librarys() -> None:
     assert RUNTIMES["tensorrt-rtx"].version() == f"tensorrt-rtx {distribution}"
 
 
+@pytest.fixture
+def half_installed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A box with a GPU, whose PyCUDA and TensorRT are there and cannot be loaded."""
+    for name, library in (("pycuda", "libcuda.so.1"), ("tensorrt", "libnvinfer.so.10")):
+        package = tmp_path / "packages" / name
+        package.mkdir(parents=True)
+        (package / "__init__.py").write_text(f"raise ImportError('{library}: no such file')\n")
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path / "packages")
+    monkeypatch.setattr(tensorrt_runtime, "gpus", lambda: [Gpu("a GPU", "sm_89")])
+    monkeypatch.setattr(flavours, "gpus", lambda: [Gpu("a GPU", "sm_89")])
+    monkeypatch.setenv("BREATHHOLD_ENGINES", str(tmp_path / "engines"))
+
+
+@no_gpu
+@pytest.mark.usefixtures("half_installed")
+def test_packages_that_cannot_be_loaded_leave_the_choice_to_the_cpu() -> None:
+    reasons = [str(RUNTIMES[name].unavailable()) for name in NAMES]
+    assert "tensorrt cannot be loaded: libnvinfer.so.10: no such file" in reasons[0]
+    assert "pycuda cannot be loaded: libcuda.so.1: no such file" in reasons[1]
+    assert choose().name == "openvino"
+
+
+@no_gpu
+@pytest.mark.usefixtures("half_installed")
+@pytest.mark.parametrize("fault", ["network", "folder"])
+def test_without_a_plan_the_device_is_what_failed(
+    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that a daemon whose GPU gets no plan goes on without it."""
+    monkeypatch.setattr(tensorrt_runtime, "load_pycuda", lambda: None)
+    folder = write_tiny_repository(tmp_path / "models") / "lung"
+    if fault == "network":
+        old = load_spec(folder).artefact("fp32")
+        network = onnx.load(old.path)
+        network.graph.node[0].op_type = "NoSuch"
+        onnx.save(network, old.path)
+        text = (folder / "spec.toml").read_text()
+        new = hashlib.sha256(old.path.read_bytes()).hexdigest()
+        (folder / "spec.toml").write_text(text.replace(old.sha256, new))
+    else:
+        (tmp_path / "engines").touch()
+    spec = load_spec(folder)
+    with pytest.raises(DeviceError, match="lung: there is no plan for this GPU: "):
+        RUNTIMES["tensorrt-rtx"].load(spec, spec.artefact("fp32"))
+
+
+@no_gpu
 def test_the_libraries_are_imported_only_when_they_are_used() -> None:
     program = (
         "import sys; import engines.runtimes as r; r.choose('openvino')\n"
