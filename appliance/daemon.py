@@ -171,10 +171,16 @@ class Daemon:
         return Addresses(address, http)
 
     async def _load_devices(self, queue: InferenceQueue) -> DevicePool:
-        """On a thread that gives way, so that the engines' own threads do too."""
-        with ThreadPoolExecutor(1, "engine-loader", initializer=give_way) as loader:
+        """On a thread that gives way, so that the engines' own threads do too.
+
+        A stop goes on meanwhile; only the end of the process waits for that thread.
+        """
+        loader = ThreadPoolExecutor(1, "engine-loader", initializer=give_way)
+        try:
             loop = asyncio.get_running_loop()
             return await loop.run_in_executor(loader, self._loaded, queue)
+        finally:
+            loader.shutdown(wait=False)
 
     def _loaded(self, queue: InferenceQueue) -> DevicePool:
         engine = self._config.engine

@@ -17,6 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from appliance.config import Config
 from appliance.daemon import Addresses, Daemon
+from appliance.inference.pool import DevicePool
 from appliance.inference.queue import Job
 from appliance.inference.slab_inference import Outcome, SlabInference
 from appliance.notify import ServiceManager
@@ -87,6 +88,34 @@ def test_told_to_stop_while_the_engines_warm_up_it_never_serves(
     assert process.returncode == 0
     assert b"ready" not in printed
     assert not any(is_ready(message) for message in heard.messages)
+
+
+def test_a_stop_does_not_wait_for_engines_that_load(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plans for a GPU can take minutes to build."""
+    loading, released = threading.Event(), threading.Event()
+    waited: list[bool] = []
+
+    def load(pool: DevicePool) -> None:
+        loading.set()
+        waited.append(released.wait(10))
+
+    monkeypatch.setattr(DevicePool, "load", load)
+    config = Config.model_validate(
+        {"storage": {"state_dir": str(tmp_path)}, "engine": {"repository": str(repository)}}
+    )
+
+    async def stop_while_they_load() -> None:
+        starting = asyncio.create_task(Daemon(config).start())
+        await asyncio.to_thread(loading.wait, 60)
+        starting.cancel()
+        await asyncio.wait({starting})
+        assert starting.cancelled()
+        assert not waited
+        released.set()
+
+    asyncio.run(stop_while_they_load())
 
 
 def test_a_start_that_fails_is_never_ready(
