@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,3 +111,7 @@ class BenchRuntime(BenchDevice):
         barrier = threading.Barrier(len(self.devices))
         for device in self.devices.values():
             device.together = barrier
+
+
+#: Makes a runtime known, given what each of its devices calls itself.
+Registering = Callable[..., BenchRuntime]

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from engines.runtimes import RUNTIMES
+from tests.bench_runtime import BenchRuntime, Registering
+
 _SHARED = Path(os.environ.get("BREATHHOLD_SHARED", Path(__file__).resolve().parents[2] / "shared"))
 
 
@@ -17,3 +20,15 @@ def shared_ct() -> Path:
     if not folder.is_dir():
         pytest.skip("the real CT data are not here (set BREATHHOLD_SHARED to their folder)")
     return folder
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Registering:
+    """Puts a runtime "bench" among the others, with devices of given kinds."""
+
+    def register(**kinds: str) -> BenchRuntime:
+        runtime = BenchRuntime(**kinds)
+        monkeypatch.setitem(RUNTIMES, "bench", runtime)
+        return runtime
+
+    return register

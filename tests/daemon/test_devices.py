@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -12,25 +11,13 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from breathhold.v1 import model_pb2, model_pb2_grpc, types_pb2
 from breathhold.v1 import scan_pb2 as pb
-from engines.runtimes import RUNTIMES
-from tests.bench_runtime import BenchRuntime
+from tests.bench_runtime import Registering
 from tests.box import Answers, Call, send_scan
 from tests.daemon.test_faults_within import daemon_within
 from tests.made_scans import raw_slices
 
 OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1", send_masks=True)
 COUNT, SPACING_MM = 120, 1.25
-Registering = Callable[..., BenchRuntime]
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Registering:
-    def register(**kinds: str) -> BenchRuntime:
-        runtime = BenchRuntime(**kinds)
-        monkeypatch.setitem(RUNTIMES, "bench", runtime)
-        return runtime
-
-    return register
 
 
 @pytest.fixture(scope="module")

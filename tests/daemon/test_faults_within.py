@@ -16,6 +16,7 @@ import pytest
 from appliance.config import Config
 from appliance.daemon import Addresses, Daemon
 from appliance.live.session import LiveScan
+from appliance.notify import ServiceManager
 from appliance.scan.events import CompletedBy
 from appliance.scan.scan import Scan
 from appliance.storage.errors import SpoolReadError
@@ -31,7 +32,9 @@ OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1")
 
 
 @contextmanager
-def daemon_within(state: Path, repository: Path, **engine: object) -> Iterator[Addresses]:
+def daemon_within(
+    state: Path, repository: Path, manager: ServiceManager | None = None, **engine: object
+) -> Iterator[Addresses]:
     """A daemon on a thread of this process, with further settings of its engines."""
     config = Config.model_validate(
         {
@@ -45,7 +48,7 @@ def daemon_within(state: Path, repository: Path, **engine: object) -> Iterator[A
     found: list[Addresses] = []
 
     async def run() -> None:
-        daemon = Daemon(config)
+        daemon = Daemon(config, manager)
         found.append(await daemon.start())
         started.set()
         await asyncio.to_thread(stop.wait)

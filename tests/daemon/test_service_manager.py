@@ -7,8 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -16,7 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from appliance.config import Config
-from appliance.daemon import Addresses, Daemon
+from appliance.daemon import Daemon
 from appliance.inference.pool import DevicePool
 from appliance.inference.queue import Job
 from appliance.inference.slab_inference import Outcome, SlabInference
@@ -24,6 +23,7 @@ from appliance.notify import ServiceManager
 from breathhold.v1 import scan_pb2 as pb
 from engines.models import SHIPPED
 from tests.box import Box, Call
+from tests.daemon.test_faults_within import daemon_within
 from tests.made_scans import raw_slices
 from tests.notify_socket import NotifySocket
 
@@ -139,37 +139,6 @@ def health_of(target: str) -> health_pb2.HealthCheckResponse.ServingStatus:
         return stub.Check(health_pb2.HealthCheckRequest(), timeout=10).status
 
 
-@contextmanager
-def watched_daemon(state: Path, repository: Path, notify: str) -> Iterator[Addresses]:
-    """A daemon on a thread of this process, that a service manager watches."""
-    config = Config.model_validate(
-        {
-            "server": {"listen": "127.0.0.1:0", "http": "127.0.0.1:0", "shutdown_grace_s": 0.1},
-            "storage": {"state_dir": str(state)},
-            "engine": {"repository": str(repository), "stall_s": 1.5},
-        }
-    )
-    started, stop = threading.Event(), threading.Event()
-    found: list[Addresses] = []
-
-    async def run() -> None:
-        daemon = Daemon(config, ServiceManager(notify, WATCHDOG_S))
-        found.append(await daemon.start())
-        started.set()
-        await asyncio.to_thread(stop.wait)
-        await daemon.stop()
-
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
-    thread.start()
-    assert started.wait(60)
-    try:
-        yield found[0]
-    finally:
-        stop.set()
-        thread.join(30)
-        assert not thread.is_alive()
-
-
 def test_a_hung_worker_is_not_called_alive(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,7 +153,9 @@ def test_a_hung_worker_is_not_called_alive(
     monkeypatch.setattr(SlabInference, "outcomes", hanging)
     with (
         NotifySocket(str(tmp_path / "notify")) as heard,
-        watched_daemon(tmp_path / "state", repository, heard.address) as addresses,
+        daemon_within(
+            tmp_path / "state", repository, ServiceManager(heard.address, WATCHDOG_S), stall_s=1.5
+        ) as addresses,
     ):
         heard.await_message(is_alive)
         call = Call(addresses.grpc, OPEN)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,14 +25,13 @@ from appliance.scan.stack import Section, Stack
 from appliance.scan.verdicts import NoticeReason
 from engines.models import ModelError, load_repository
 from engines.runtimes import RUNTIMES, DeviceError, DeviceLostError
-from tests.bench_runtime import BenchRuntime
+from tests.bench_runtime import BenchRuntime, Registering
 from tests.inference.test_volume import made_slices
 from tests.tiny_models import write_block_repository, write_tiny_repository
 
 SCAN = "scan"
 SLICES = made_slices(80, 1.25)
 STALL_S = 20.0
-Registering = Callable[..., BenchRuntime]
 
 
 @pytest.fixture(scope="module", params=[write_tiny_repository, write_block_repository])
@@ -48,16 +47,6 @@ def undisturbed(repository: Path) -> dict[str, Outcome]:
     with room.running():
         room.put_all()
         return room.all_outcomes()
-
-
-@pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch) -> Registering:
-    def register(**kinds: str) -> BenchRuntime:
-        runtime = BenchRuntime(**kinds)
-        monkeypatch.setitem(RUNTIMES, "bench", runtime)
-        return runtime
-
-    return register
 
 
 class Room:
