@@ -66,7 +66,7 @@ class Outbox:
             self._news.set()
 
     def close(self, error: ScanError | None = None) -> None:
-        """End the call once all that waits is sent; with an error, at once."""
+        """End the call, with an error or without, once all that waits is sent."""
         if not self._closed:
             self._closed, self._error = True, error
             self._news.set()
@@ -76,9 +76,9 @@ class Outbox:
         while True:
             for response in self._waiting():
                 yield response
-            if self._error:
-                raise self._error
             if self._closed and not (self._responses or self._masks):
+                if self._error:
+                    raise self._error
                 return
             await self._wait()
 

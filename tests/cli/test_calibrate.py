@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from appliance.inference.devices import Device
+from appliance.inference.pool import DevicePool
+from appliance.inference.queue import InferenceQueue
 from appliance.serve.model_service import ModelService
 from breathhold.v1 import model_pb2
 from engines.models import ModelError, load_repository, load_spec
@@ -75,8 +78,10 @@ def served_and_shown(repository: Path) -> None:
     segmenter = Segmenter(
         load_repository(repository), choose("onnxruntime"), {"lung": "int8", "lesion": "fp32"}
     )
+    pool = DevicePool([Device("cpu", lambda: segmenter)], None, InferenceQueue())
+    pool.load()
     request = model_pb2.ListModelsRequest()
-    answer = asyncio.run(ModelService(segmenter.engines.values()).ListModels(request, None))
+    answer = asyncio.run(ModelService(pool).ListModels(request, None))
     shown = {model.reference.name: model for model in answer.models}
     assert shown["lung"].reference.precision == "int8"
     assert shown["lung"].dialect == "tensorrt"

@@ -344,6 +344,7 @@ def test_notices_cover_every_reason_of_a_single_slice() -> None:
         NoticeReason.LUNG_CUT_OFF_BOTTOM,
         NoticeReason.SECTION_CHANGED,
         NoticeReason.SLICES_EXPECTED,
+        NoticeReason.DEVICE_LOST,
     }
     assert set(NoticeReason) - of_the_scan == {reason for reason, _ in NOTICES.values()}
 

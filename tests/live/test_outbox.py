@@ -112,3 +112,18 @@ def test_an_error_ends_the_call_after_what_was_waiting() -> None:
     with pytest.raises(ScanError, match="shutting down"):
         asyncio.run(scenario())
     assert [response.ack.sequence for response in seen] == [1]
+
+
+def test_what_was_sent_while_the_caller_read_comes_before_the_error() -> None:
+    async def scenario() -> list[int]:
+        outbox, read = Outbox(Scores()), []
+        outbox.send(ack(0))
+        with pytest.raises(ScanError):
+            async for response in outbox:
+                read.append(response.ack.sequence)
+                if response.ack.sequence == 0:
+                    outbox.send(ack(1))
+                    outbox.close(shutting_down())
+        return read
+
+    assert asyncio.run(scenario()) == [0, 1]

@@ -74,14 +74,29 @@ def build_plan(
         When the network cannot be parsed or built.
     """
     trt = flavour.load()
+    monitor = _monitor(trt, tell)
+    with ThreadPoolExecutor(1, "build") as pool:
+        building = pool.submit(_build, trt, flavour, order, monitor, timings)
+        try:
+            return building.result()
+        except KeyboardInterrupt:
+            monitor.stopped = True
+            raise
+
+
+def _build(
+    trt: Any, flavour: Flavour, order: Order, monitor: Any, timings: bytes
+) -> tuple[bytes, bytes]:
+    """In a thread of its own: Ctrl-C raised in a callback of the library would be swallowed."""
     log = library_log(trt)
     log.take()
     builder = trt.Builder(log)
     network = create_network(trt, builder)
     _parse(trt, order, network, log)
     config = _config(trt, flavour, builder, order)
+    config.progress_monitor = monitor
     cache = None if flavour.ahead_of_time else _timing_cache(config, timings)
-    plan = _build(trt, builder, network, config, tell)
+    plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise BuildError(f"{order.title}: {flavour.name} cannot build it: {log.take()}")
     return bytes(plan), b"" if cache is None else bytes(cache.serialize())
@@ -126,18 +141,6 @@ def _timing_cache(config: Any, timings: bytes) -> Any:
         cache = config.create_timing_cache(b"")
         config.set_timing_cache(cache, ignore_mismatch=False)
     return cache
-
-
-def _build(trt: Any, builder: Any, network: Any, config: Any, tell: Callable[[str], None]) -> Any:
-    """Build in a thread of its own, so that Ctrl-C is raised here and not in a callback."""
-    monitor = config.progress_monitor = _monitor(trt, tell)
-    with ThreadPoolExecutor(1, "build") as pool:
-        building = pool.submit(builder.build_serialized_network, network, config)
-        try:
-            return building.result()
-        except KeyboardInterrupt:
-            monitor.stopped = True
-            raise
 
 
 def _monitor(trt: Any, tell: Callable[[str], None]) -> Any:
