@@ -64,7 +64,7 @@ class GrpcSide:
         triage_pb2_grpc.add_TriageServiceServicer_to_server(
             TriageService(services.board, services.results), server
         )
-        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(services.devices), server)
+        model_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(services), server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import grpc
 
-from appliance.inference.pool import DevicePool
+from appliance.live.services import Services
 from appliance.live.wire import device_message, model_reference, section_message
 from appliance.scan.stack import Section
 from breathhold.v1 import model_pb2 as pb
@@ -16,17 +16,18 @@ from engines.warm_up import Engine
 class ModelService(model_pb2_grpc.ModelServiceServicer):
     """The engines that serve now, each of which has answered a checked warm-up, and where."""
 
-    def __init__(self, devices: DevicePool) -> None:
-        self._devices = devices
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     async def ListModels(  # noqa: N802
         self,
         request: pb.ListModelsRequest,
         context: grpc.aio.ServicerContext[pb.ListModelsRequest, pb.ListModelsResponse],
     ) -> pb.ListModelsResponse:
+        devices = self._services.devices
         return pb.ListModelsResponse(
-            models=map(_model, self._devices.serving.engines.values()),
-            devices=map(device_message, self._devices.devices),
+            models=map(_model, devices.serving.engines.values()),
+            devices=map(device_message, devices.devices),
         )
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -81,7 +82,7 @@ def served_and_shown(repository: Path) -> None:
     pool = DevicePool([Device("cpu", lambda: segmenter)], None, InferenceQueue())
     pool.load()
     request = model_pb2.ListModelsRequest()
-    answer = asyncio.run(ModelService(pool).ListModels(request, None))
+    answer = asyncio.run(ModelService(SimpleNamespace(devices=pool)).ListModels(request, None))
     shown = {model.reference.name: model for model in answer.models}
     assert shown["lung"].reference.precision == "int8"
     assert shown["lung"].dialect == "tensorrt"

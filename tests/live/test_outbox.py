@@ -115,15 +115,17 @@ def test_an_error_ends_the_call_after_what_was_waiting() -> None:
 
 
 def test_what_was_sent_while_the_caller_read_comes_before_the_error() -> None:
-    async def scenario() -> list[int]:
-        outbox, read = Outbox(Scores()), []
-        outbox.send(ack(0))
-        with pytest.raises(ScanError):
-            async for response in outbox:
-                read.append(response.ack.sequence)
-                if response.ack.sequence == 0:
-                    outbox.send(ack(1))
-                    outbox.close(shutting_down())
-        return read
+    read = []
 
-    assert asyncio.run(scenario()) == [0, 1]
+    async def scenario() -> None:
+        outbox = Outbox(Scores())
+        outbox.send(ack(0))
+        async for response in outbox:
+            read.append(response.ack.sequence)
+            if response.ack.sequence == 0:
+                outbox.send(ack(1))
+                outbox.close(shutting_down())
+
+    with pytest.raises(ScanError):
+        asyncio.run(scenario())
+    assert read == [0, 1]
