@@ -125,7 +125,7 @@ def test_with_nothing_to_build_with_the_commands_are_named(
     ran = command("build", *options[2:])
     assert ran.code == 1
     assert "pip install tensorrt-rtx-cu13-libs tensorrt-rtx-cu13-bindings" in ran.err
-    assert "https://pypi.nvidia.com tensorrt-cu13" in ran.err
+    assert "pip install tensorrt-cu13" in ran.err
 
 
 def test_a_build_that_is_stopped_leaves_the_old_plan(command: Command, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class Flavour:
 TENSORRT = Flavour(
     "tensorrt",
     ("tensorrt",),
-    "pip install --extra-index-url https://pypi.nvidia.com tensorrt-cu13",
+    "pip install tensorrt-cu13",
     ahead_of_time=False,
 )
 TENSORRT_RTX = Flavour(
