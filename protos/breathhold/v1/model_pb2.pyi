@@ -138,6 +138,23 @@ class Model(google.protobuf.message.Message):
         _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
+    @typing.final
+    class SecondsPerSlabEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.float
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.float = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
     REFERENCE_FIELD_NUMBER: builtins.int
     ROLE_FIELD_NUMBER: builtins.int
     SECTIONS_FIELD_NUMBER: builtins.int
@@ -149,6 +166,8 @@ class Model(google.protobuf.message.Message):
     DIALECT_FIELD_NUMBER: builtins.int
     GATE_FIELD_NUMBER: builtins.int
     GATE_CASES_FIELD_NUMBER: builtins.int
+    SECONDS_PER_SLAB_FIELD_NUMBER: builtins.int
+    CHOSEN_BECAUSE_FIELD_NUMBER: builtins.int
     role: builtins.str
     """"lung" or "lesion" """
     runtime: builtins.str
@@ -161,6 +180,8 @@ class Model(google.protobuf.message.Message):
     """how it was calibrated; empty for fp32"""
     dialect: builtins.str
     """how INT8 is written: "openvino", "tensorrt"; empty for fp32"""
+    chosen_because: builtins.str
+    """why this precision serves, in words"""
     @property
     def reference(self) -> breathhold.v1.types_pb2.ModelReference: ...
     @property
@@ -183,6 +204,12 @@ class Model(google.protobuf.message.Message):
     def gate_cases(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.str]:
         """The scans that the gate compared on; none of them was calibrated on."""
 
+    @property
+    def seconds_per_slab(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.float]:
+        """Seconds a slab took in each precision that was timed on this device before one was
+        chosen; empty where there was nothing to choose.
+        """
+
     def __init__(
         self,
         *,
@@ -197,10 +224,12 @@ class Model(google.protobuf.message.Message):
         dialect: builtins.str = ...,
         gate: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
         gate_cases: collections.abc.Iterable[builtins.str] | None = ...,
+        seconds_per_slab: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
+        chosen_because: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["reference", b"reference"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["accuracy", b"accuracy", "calibration", b"calibration", "device", b"device", "dialect", b"dialect", "gate", b"gate", "gate_cases", b"gate_cases", "reference", b"reference", "role", b"role", "runtime", b"runtime", "sections", b"sections", "warm", b"warm"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["accuracy", b"accuracy", "calibration", b"calibration", "chosen_because", b"chosen_because", "device", b"device", "dialect", b"dialect", "gate", b"gate", "gate_cases", b"gate_cases", "reference", b"reference", "role", b"role", "runtime", b"runtime", "seconds_per_slab", b"seconds_per_slab", "sections", b"sections", "warm", b"warm"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Model: typing_extensions.TypeAlias = Model

@@ -188,6 +188,26 @@ MASK_KIND_LESION: MaskKind.ValueType  # 1
 MASK_KIND_LUNG: MaskKind.ValueType  # 2
 Global___MaskKind: typing_extensions.TypeAlias = MaskKind
 
+class _Direction:
+    ValueType = typing.NewType("ValueType", builtins.int)
+    V: typing_extensions.TypeAlias = ValueType
+
+class _DirectionEnumTypeWrapper(google.protobuf.internal.enum_type_wrapper._EnumTypeWrapper[_Direction.ValueType], builtins.type):
+    DESCRIPTOR: google.protobuf.descriptor.EnumDescriptor
+    DIRECTION_UNSPECIFIED: _Direction.ValueType  # 0
+    DIRECTION_UNCHANGED: _Direction.ValueType  # 1
+    DIRECTION_INCREASED: _Direction.ValueType  # 2
+    DIRECTION_DECREASED: _Direction.ValueType  # 3
+
+class Direction(_Direction, metaclass=_DirectionEnumTypeWrapper):
+    """Which way a patient's disease goes."""
+
+DIRECTION_UNSPECIFIED: Direction.ValueType  # 0
+DIRECTION_UNCHANGED: Direction.ValueType  # 1
+DIRECTION_INCREASED: Direction.ValueType  # 2
+DIRECTION_DECREASED: Direction.ValueType  # 3
+Global___Direction: typing_extensions.TypeAlias = Direction
+
 @typing.final
 class ModelReference(google.protobuf.message.Message):
     """A model that took part, as ModelService lists it."""
@@ -430,7 +450,7 @@ Global___SliceMask: typing_extensions.TypeAlias = SliceMask
 @typing.final
 class Report(google.protobuf.message.Message):
     """The final report of a scan. Two runs over the same accepted slices give the
-    same Report, bit for bit, apart from `timing`.
+    same Report, bit for bit, apart from `timing` and `follow_up`.
     """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
@@ -455,6 +475,23 @@ class Report(google.protobuf.message.Message):
         _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
+    @typing.final
+    class QualityEntry(google.protobuf.message.Message):
+        DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: builtins.int
+        VALUE_FIELD_NUMBER: builtins.int
+        key: builtins.str
+        value: builtins.float
+        def __init__(
+            self,
+            *,
+            key: builtins.str = ...,
+            value: builtins.float = ...,
+        ) -> None: ...
+        _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["key", b"key", "value", b"value"]
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
     SCAN_ID_FIELD_NUMBER: builtins.int
     STUDY_INSTANCE_UID_FIELD_NUMBER: builtins.int
     SERIES_INSTANCE_UID_FIELD_NUMBER: builtins.int
@@ -470,6 +507,19 @@ class Report(google.protobuf.message.Message):
     PRECISION_FIELD_NUMBER: builtins.int
     DISCLAIMER_FIELD_NUMBER: builtins.int
     TIMING_FIELD_NUMBER: builtins.int
+    LSS_FIELD_NUMBER: builtins.int
+    LHOS_FIELD_NUMBER: builtins.int
+    CT_SCORE_FIELD_NUMBER: builtins.int
+    LOBES_FIELD_NUMBER: builtins.int
+    SIDES_FIELD_NUMBER: builtins.int
+    SEGMENTS_FIELD_NUMBER: builtins.int
+    OPACITIES_FIELD_NUMBER: builtins.int
+    LUNG_HISTOGRAM_FIELD_NUMBER: builtins.int
+    LESION_HISTOGRAM_FIELD_NUMBER: builtins.int
+    NORMAL_FIELD_NUMBER: builtins.int
+    SEVERITY_PROBABILITY_FIELD_NUMBER: builtins.int
+    QUALITY_FIELD_NUMBER: builtins.int
+    FOLLOW_UP_FIELD_NUMBER: builtins.int
     scan_id: builtins.str
     study_instance_uid: builtins.str
     series_instance_uid: builtins.str
@@ -484,6 +534,16 @@ class Report(google.protobuf.message.Message):
     precision: builtins.str
     """lowest precision that took part"""
     disclaimer: builtins.str
+    lss: builtins.int
+    """Lung Severity Score and Lung High Opacity Score, 0 to 20 (Chaganti et al. 2020), and
+    CT score, 0 to 25 (Pan et al. 2020); absent without lobes.
+    """
+    lhos: builtins.int
+    ct_score: builtins.int
+    severity_probability: builtins.float
+    """Probability that the disease is severe, 0 to 1, by the coefficients that the site fitted;
+    absent where it fitted none.
+    """
     @property
     def scores(self) -> Global___Scores: ...
     @property
@@ -496,6 +556,38 @@ class Report(google.protobuf.message.Message):
 
     @property
     def timing(self) -> Global___Timing: ...
+    @property
+    def lobes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Region]:
+        """the five lobes; empty where they were not told apart"""
+
+    @property
+    def sides(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Region]:
+        """right and left lung; empty like `lobes`"""
+
+    @property
+    def segments(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Region]:
+        """where a model of lung segments is installed"""
+
+    @property
+    def opacities(self) -> Global___Opacities:
+        """Absent when there is no score."""
+
+    @property
+    def lung_histogram(self) -> Global___Histogram: ...
+    @property
+    def lesion_histogram(self) -> Global___Histogram: ...
+    @property
+    def normal(self) -> Global___NormalComparison: ...
+    @property
+    def quality(self) -> google.protobuf.internal.containers.ScalarMap[builtins.str, builtins.float]:
+        """measures of the image that warnings were given by, by name"""
+
+    @property
+    def follow_up(self) -> Global___FollowUp:
+        """Absent for the first scan of a patient. What it says depends on the other scans that the
+        appliance has of the patient, not on this one's slices alone.
+        """
+
     def __init__(
         self,
         *,
@@ -514,13 +606,253 @@ class Report(google.protobuf.message.Message):
         precision: builtins.str = ...,
         disclaimer: builtins.str = ...,
         timing: Global___Timing | None = ...,
+        lss: builtins.int | None = ...,
+        lhos: builtins.int | None = ...,
+        ct_score: builtins.int | None = ...,
+        lobes: collections.abc.Iterable[Global___Region] | None = ...,
+        sides: collections.abc.Iterable[Global___Region] | None = ...,
+        segments: collections.abc.Iterable[Global___Region] | None = ...,
+        opacities: Global___Opacities | None = ...,
+        lung_histogram: Global___Histogram | None = ...,
+        lesion_histogram: Global___Histogram | None = ...,
+        normal: Global___NormalComparison | None = ...,
+        severity_probability: builtins.float | None = ...,
+        quality: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
+        follow_up: Global___FollowUp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["scores", b"scores", "timing", b"timing"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_ct_score", b"_ct_score", "_follow_up", b"_follow_up", "_lhos", b"_lhos", "_lss", b"_lss", "_normal", b"_normal", "_opacities", b"_opacities", "_severity_probability", b"_severity_probability", "ct_score", b"ct_score", "follow_up", b"follow_up", "lesion_histogram", b"lesion_histogram", "lhos", b"lhos", "lss", b"lss", "lung_histogram", b"lung_histogram", "normal", b"normal", "opacities", b"opacities", "scores", b"scores", "severity_probability", b"severity_probability", "timing", b"timing"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["completed_by", b"completed_by", "disclaimer", b"disclaimer", "missing", b"missing", "models", b"models", "precision", b"precision", "scan_id", b"scan_id", "scores", b"scores", "section", b"section", "series_instance_uid", b"series_instance_uid", "slices", b"slices", "spacing_mm", b"spacing_mm", "state", b"state", "study_instance_uid", b"study_instance_uid", "timing", b"timing", "warnings", b"warnings"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_ct_score", b"_ct_score", "_follow_up", b"_follow_up", "_lhos", b"_lhos", "_lss", b"_lss", "_normal", b"_normal", "_opacities", b"_opacities", "_severity_probability", b"_severity_probability", "completed_by", b"completed_by", "ct_score", b"ct_score", "disclaimer", b"disclaimer", "follow_up", b"follow_up", "lesion_histogram", b"lesion_histogram", "lhos", b"lhos", "lobes", b"lobes", "lss", b"lss", "lung_histogram", b"lung_histogram", "missing", b"missing", "models", b"models", "normal", b"normal", "opacities", b"opacities", "precision", b"precision", "quality", b"quality", "scan_id", b"scan_id", "scores", b"scores", "section", b"section", "segments", b"segments", "series_instance_uid", b"series_instance_uid", "severity_probability", b"severity_probability", "sides", b"sides", "slices", b"slices", "spacing_mm", b"spacing_mm", "state", b"state", "study_instance_uid", b"study_instance_uid", "timing", b"timing", "warnings", b"warnings"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ct_score: typing_extensions.TypeAlias = typing.Literal["ct_score"]
+    _WhichOneofArgType__ct_score: typing_extensions.TypeAlias = typing.Literal["_ct_score", b"_ct_score"]
+    _WhichOneofReturnType__follow_up: typing_extensions.TypeAlias = typing.Literal["follow_up"]
+    _WhichOneofArgType__follow_up: typing_extensions.TypeAlias = typing.Literal["_follow_up", b"_follow_up"]
+    _WhichOneofReturnType__lhos: typing_extensions.TypeAlias = typing.Literal["lhos"]
+    _WhichOneofArgType__lhos: typing_extensions.TypeAlias = typing.Literal["_lhos", b"_lhos"]
+    _WhichOneofReturnType__lss: typing_extensions.TypeAlias = typing.Literal["lss"]
+    _WhichOneofArgType__lss: typing_extensions.TypeAlias = typing.Literal["_lss", b"_lss"]
+    _WhichOneofReturnType__normal: typing_extensions.TypeAlias = typing.Literal["normal"]
+    _WhichOneofArgType__normal: typing_extensions.TypeAlias = typing.Literal["_normal", b"_normal"]
+    _WhichOneofReturnType__opacities: typing_extensions.TypeAlias = typing.Literal["opacities"]
+    _WhichOneofArgType__opacities: typing_extensions.TypeAlias = typing.Literal["_opacities", b"_opacities"]
+    _WhichOneofReturnType__severity_probability: typing_extensions.TypeAlias = typing.Literal["severity_probability"]
+    _WhichOneofArgType__severity_probability: typing_extensions.TypeAlias = typing.Literal["_severity_probability", b"_severity_probability"]
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ct_score) -> _WhichOneofReturnType__ct_score | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__follow_up) -> _WhichOneofReturnType__follow_up | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lhos) -> _WhichOneofReturnType__lhos | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lss) -> _WhichOneofReturnType__lss | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__normal) -> _WhichOneofReturnType__normal | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__opacities) -> _WhichOneofReturnType__opacities | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__severity_probability) -> _WhichOneofReturnType__severity_probability | None: ...
 
 Global___Report: typing_extensions.TypeAlias = Report
+
+@typing.final
+class Region(google.protobuf.message.Message):
+    """A part of the lung."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    LUNG_ML_FIELD_NUMBER: builtins.int
+    PO_FIELD_NUMBER: builtins.int
+    PHO_FIELD_NUMBER: builtins.int
+    LESION_ML_FIELD_NUMBER: builtins.int
+    HIGH_OPACITY_ML_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """"right_upper_lobe", "right_middle_lobe", "right_lower_lobe", "left_upper_lobe",
+    "left_lower_lobe"; "right_lung", "left_lung".
+    """
+    lung_ml: builtins.float
+    po: builtins.float
+    """percent of this part; absent where there is none of it"""
+    pho: builtins.float
+    lesion_ml: builtins.float
+    high_opacity_ml: builtins.float
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        lung_ml: builtins.float = ...,
+        po: builtins.float | None = ...,
+        pho: builtins.float | None = ...,
+        lesion_ml: builtins.float = ...,
+        high_opacity_ml: builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_pho", b"_pho", "_po", b"_po", "pho", b"pho", "po", b"po"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_pho", b"_pho", "_po", b"_po", "high_opacity_ml", b"high_opacity_ml", "lesion_ml", b"lesion_ml", "lung_ml", b"lung_ml", "name", b"name", "pho", b"pho", "po", b"po"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__pho: typing_extensions.TypeAlias = typing.Literal["pho"]
+    _WhichOneofArgType__pho: typing_extensions.TypeAlias = typing.Literal["_pho", b"_pho"]
+    _WhichOneofReturnType__po: typing_extensions.TypeAlias = typing.Literal["po"]
+    _WhichOneofArgType__po: typing_extensions.TypeAlias = typing.Literal["_po", b"_po"]
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pho) -> _WhichOneofReturnType__pho | None: ...
+    @typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__po) -> _WhichOneofReturnType__po | None: ...
+
+Global___Region: typing_extensions.TypeAlias = Region
+
+@typing.final
+class Opacities(google.protobuf.message.Message):
+    """Lesion by its density: consolidation above -200 HU, ground glass the rest."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    GGO_ML_FIELD_NUMBER: builtins.int
+    CONSOLIDATION_ML_FIELD_NUMBER: builtins.int
+    GGO_PERCENT_FIELD_NUMBER: builtins.int
+    CONSOLIDATION_PERCENT_FIELD_NUMBER: builtins.int
+    ggo_ml: builtins.float
+    consolidation_ml: builtins.float
+    ggo_percent: builtins.float
+    """of the lung"""
+    consolidation_percent: builtins.float
+    """of the lung"""
+    def __init__(
+        self,
+        *,
+        ggo_ml: builtins.float = ...,
+        consolidation_ml: builtins.float = ...,
+        ggo_percent: builtins.float = ...,
+        consolidation_percent: builtins.float = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["consolidation_ml", b"consolidation_ml", "consolidation_percent", b"consolidation_percent", "ggo_ml", b"ggo_ml", "ggo_percent", b"ggo_percent"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Opacities: typing_extensions.TypeAlias = Opacities
+
+@typing.final
+class Histogram(google.protobuf.message.Message):
+    """Volume by HU. Bin i counts from first_hu + i * bin_hu up to, not including, the next
+    bin's start; HU below the first bin or above the last are counted in these.
+    """
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    FIRST_HU_FIELD_NUMBER: builtins.int
+    BIN_HU_FIELD_NUMBER: builtins.int
+    ML_FIELD_NUMBER: builtins.int
+    first_hu: builtins.int
+    bin_hu: builtins.int
+    @property
+    def ml(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.float]: ...
+    def __init__(
+        self,
+        *,
+        first_hu: builtins.int = ...,
+        bin_hu: builtins.int = ...,
+        ml: collections.abc.Iterable[builtins.float] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["bin_hu", b"bin_hu", "first_hu", b"first_hu", "ml", b"ml"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Histogram: typing_extensions.TypeAlias = Histogram
+
+@typing.final
+class NormalComparison(google.protobuf.message.Message):
+    """How the lung's HU are distributed against normal lungs (Pan et al. 2020)."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    HELLINGER_FIELD_NUMBER: builtins.int
+    INTERSECTION_OVER_UNION_FIELD_NUMBER: builtins.int
+    REFERENCE_FIELD_NUMBER: builtins.int
+    hellinger: builtins.float
+    """distance, 0 (alike) to 1"""
+    intersection_over_union: builtins.float
+    """1 (alike) to 0"""
+    reference: builtins.str
+    """name of the reference, as its file has it"""
+    def __init__(
+        self,
+        *,
+        hellinger: builtins.float = ...,
+        intersection_over_union: builtins.float = ...,
+        reference: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["hellinger", b"hellinger", "intersection_over_union", b"intersection_over_union", "reference", b"reference"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___NormalComparison: typing_extensions.TypeAlias = NormalComparison
+
+@typing.final
+class Change(google.protobuf.message.Message):
+    """A score of this scan and of the one before it."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    BEFORE_FIELD_NUMBER: builtins.int
+    NOW_FIELD_NUMBER: builtins.int
+    CHANGE_FIELD_NUMBER: builtins.int
+    DIRECTION_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    """"po", "pho", "ihu", "lung_ml", "lesion_ml", "high_opacity_ml" """
+    before: builtins.float
+    now: builtins.float
+    change: builtins.float
+    """now - before"""
+    direction: Global___Direction.ValueType
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        before: builtins.float = ...,
+        now: builtins.float = ...,
+        change: builtins.float = ...,
+        direction: Global___Direction.ValueType = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["before", b"before", "change", b"change", "direction", b"direction", "name", b"name", "now", b"now"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___Change: typing_extensions.TypeAlias = Change
+
+@typing.final
+class FollowUp(google.protobuf.message.Message):
+    """A scan against the last one of the same patient."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATIENT_KEY_FIELD_NUMBER: builtins.int
+    PREVIOUS_SCAN_ID_FIELD_NUMBER: builtins.int
+    PREVIOUS_UNIX_S_FIELD_NUMBER: builtins.int
+    EARLIER_SCANS_FIELD_NUMBER: builtins.int
+    CHANGES_FIELD_NUMBER: builtins.int
+    DIRECTION_FIELD_NUMBER: builtins.int
+    patient_key: builtins.str
+    """salted hash of the patient's id; no id can be told from it"""
+    previous_scan_id: builtins.str
+    previous_unix_s: builtins.float
+    """when that was acquired, else received"""
+    earlier_scans: builtins.int
+    direction: Global___Direction.ValueType
+    """of PO"""
+    @property
+    def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Change]: ...
+    def __init__(
+        self,
+        *,
+        patient_key: builtins.str = ...,
+        previous_scan_id: builtins.str = ...,
+        previous_unix_s: builtins.float = ...,
+        earlier_scans: builtins.int = ...,
+        changes: collections.abc.Iterable[Global___Change] | None = ...,
+        direction: Global___Direction.ValueType = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["changes", b"changes", "direction", b"direction", "earlier_scans", b"earlier_scans", "patient_key", b"patient_key", "previous_scan_id", b"previous_scan_id", "previous_unix_s", b"previous_unix_s"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___FollowUp: typing_extensions.TypeAlias = FollowUp
 
 @typing.final
 class Timing(google.protobuf.message.Message):
