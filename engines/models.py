@@ -35,7 +35,7 @@ _T = TypeVar("_T", int, float)
 SHIPPED = Path(__file__).resolve().parent / "repository"
 
 SECTIONS = ("thin", "medium", "thick")
-ROLES = ("lung", "lesion")
+ROLES = ("lung", "lesion", "lobes")
 #: What a model answers: the middle plane of those it sees, or each of them.
 FORMS = ("neighbours", "block")
 
@@ -57,7 +57,7 @@ class ModelSpec:
     name, version
         As the folder is called.
     role
-        "lung" or "lesion".
+        "lung", "lesion" or "lobes".
     sections
         The sections it serves: "thin", "medium", "thick".
     planes
@@ -71,7 +71,7 @@ class ModelSpec:
         HU that map to 0 and to 1.
     input_name, output_name
         Tensors of the network: (N, planes, rows, columns) float32 in [0, 1],
-        and (N, output planes, rows, columns) float32, a probability.
+        and (N, output planes, rows, columns) float32, probabilities.
     threshold
         Probability from which a pixel is in the mask.
     artefacts
@@ -82,6 +82,9 @@ class ModelSpec:
         "neighbours" (2-D and 2.5-D) or "block" (3-D).
     overlap
         Planes that consecutive blocks share, at most half of them; 0 for neighbours.
+    maps
+        Probabilities that a block model gives of each voxel, the planes of the first map
+        first: one a lobe.
     """
 
     name: str
@@ -100,6 +103,7 @@ class ModelSpec:
     accuracy: Mapping[str, float] = field(default_factory=dict)
     form: str = "neighbours"
     overlap: int = 0
+    maps: int = 1
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -115,23 +119,26 @@ class ModelSpec:
 
     @property
     def output_planes(self) -> int:
-        """Planes of one answer: all of a block, one of neighbours."""
-        return self.planes if self.form == "block" else 1
+        """Planes of one answer: all of a block, once a map; one of neighbours."""
+        return self.planes * self.maps if self.form == "block" else 1
 
     @property
     def contract(self) -> str:
         """How the network is fed and its answer read, in words: what a gate judges beside files."""
         rows, columns = self.size
         low, high = self.window_hu
+        maps = f", {self.maps} maps" if self.maps > 1 else ""
         return (
             f"{self.planes} planes of {rows} x {columns} as {self.form}, {self.neighbour_mm} mm "
-            f"apart, {self.overlap} shared, {low} to {high} HU, threshold {self.threshold}"
+            f"apart, {self.overlap} shared, {low} to {high} HU, threshold {self.threshold}{maps}"
         )
 
     def _form_fault(self) -> str | None:
         """What is wrong with form, planes, their distance and overlap."""
         if self.form not in FORMS:
             return f"form must be one of {FORMS}, not {self.form!r}"
+        if self.maps < 1 or (self.form == "neighbours" and self.maps > 1):
+            return f"maps must be 1, and at least 1 of a block, not {self.maps}"
         if self.form == "neighbours":
             if self.planes < 1 or self.planes % 2 == 0:
                 return f"planes must be odd, not {self.planes}"
@@ -193,6 +200,7 @@ def _spec(folder: Path, table: Mapping[str, object]) -> ModelSpec:
         neighbour_mm=float(str(inputs["neighbour_mm"])),
         form=str(inputs.get("form", "neighbours")),
         overlap=int(str(inputs.get("overlap", 0))),
+        maps=int(str(outputs.get("maps", 1))),
         size=_pair(inputs["size"], int),
         window_hu=_pair(inputs["window_hu"], float),
         input_name=str(inputs["name"]),

@@ -105,3 +105,16 @@ def test_an_absent_precision_and_an_empty_folder_are_errors(
     (tmp_path / "empty").mkdir()
     with pytest.raises(ModelError, match="no model found"):
         load_repository(tmp_path / "empty")
+
+
+def test_a_lobes_model_answers_a_block_once_a_map(tmp_path: Path) -> None:
+    folder = write_block_repository(tmp_path) / "lesion_thin"
+    path = folder / "spec.toml"
+    text = path.read_text().replace('role = "lesion"', 'role = "lobes"')
+    path.write_text(text.replace("threshold = 0.5", "threshold = 0.5\nmaps = 5"))
+    spec = load_spec(folder)
+    assert (spec.role, spec.maps, spec.output_planes) == ("lobes", 5, 5 * spec.planes)
+    assert spec.contract.endswith(", 5 maps")
+    path.write_text(text.replace("threshold = 0.5", "threshold = 0.5\nmaps = 0"))
+    with pytest.raises(ModelError, match="maps must be 1"):
+        load_spec(folder)
