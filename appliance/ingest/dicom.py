@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from appliance.ingest.acquisition import read_acquisition
 from appliance.ingest.digest import digest_slice
 from appliance.ingest.errors import refuse
 from appliance.ingest.header import Header, MalformedValueError, Tag
@@ -124,6 +125,7 @@ def _read(plan: _Plan, limits: IngestLimits) -> Slice:
         digest=digest,
         kernel=plan.header.text(Tag.CONVOLUTION_KERNEL)[:_MAX_KERNEL_CHARACTERS],
         notices=find_notices(evidence, uid),
+        acquisition=read_acquisition(plan.header),
     )
     return Slice(header, hu)
 

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.scan.geometry import SliceGeometry
 from appliance.scan.verdicts import Notice
+
+
+@dataclass(frozen=True, slots=True)
+class Acquisition:
+    """Whose image a slice is and when it was taken, as far as the file says.
+
+    Parameters
+    ----------
+    patient_id, issuer
+        PatientID and IssuerOfPatientID (PS3.3 C.7.1.1), empty when not given. Kept in
+        memory only, and out of what is printed.
+    study_instance_uid
+        Empty when not given.
+    unix_s
+        Seconds since 1970, None when not given.
+    """
+
+    patient_id: str = field(default="", repr=False)
+    issuer: str = field(default="", repr=False)
+    study_instance_uid: str = ""
+    unix_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +48,8 @@ class SliceHeader:
         ConvolutionKernel (PS3.3 C.8.2.1), empty when not given.
     notices
         Warnings about this slice.
+    acquisition
+        Whose image it is and when it was taken.
     """
 
     sop_instance_uid: str
@@ -36,6 +59,7 @@ class SliceHeader:
     digest: bytes
     kernel: str = ""
     notices: tuple[Notice, ...] = ()
+    acquisition: Acquisition = Acquisition()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
