@@ -13,6 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from appliance.inference.coarse import CoarsePlane, coarse_plane
 from appliance.scan.geometry import SliceGeometry, to_standard
 from appliance.scan.slabs import Block
 from appliance.scan.slice import Slice
@@ -79,7 +80,7 @@ class PlaneStore:
     reload
         Reads a slice again from the spool, given scan id and SOP Instance UID;
         raises ForgottenSliceError when the scan was let go.
-    hu_bytes, prepared_bytes, answer_bytes
+    hu_bytes, prepared_bytes, answer_bytes, coarse_bytes
         Memory for each kind.
     """
 
@@ -89,18 +90,23 @@ class PlaneStore:
         hu_bytes: int = 384 * _MIB,
         prepared_bytes: int = 256 * _MIB,
         answer_bytes: int = 64 * _MIB,
+        coarse_bytes: int = 64 * _MIB,
     ) -> None:
         self._reload = reload
         self._lock = threading.Lock()
         self._hu = PixelCache(hu_bytes)
         self._prepared = PixelCache(prepared_bytes)
         self._answers = PixelCache(answer_bytes)
+        self._coarse = PixelCache(coarse_bytes)
         self._geometries: dict[Key, SliceGeometry] = {}
 
     @property
     def bytes_used(self) -> int:
-        caches = (self._hu, self._prepared, self._answers)
-        return sum(cache.bytes_used for cache in caches)
+        return sum(cache.bytes_used for cache in self._caches)
+
+    @property
+    def _caches(self) -> tuple[PixelCache, ...]:
+        return self._hu, self._prepared, self._answers, self._coarse
 
     def add(self, scan_id: str, arrived: Slice) -> None:
         """Hold the pixels of a newly accepted slice."""
@@ -181,6 +187,33 @@ class PlaneStore:
             self._hold(self._answers, key, found, first, geometry)
         return found.astype(np.float32, copy=False)
 
+    def hold_coarse(self, key: Key, plane: Plane) -> None:
+        """Hold the coarse plane of a slice whose prepared plane is at hand."""
+        if (geometry := self._geometries.get(key)) and self._coarse.get(key) is None:
+            self._hold(self._coarse, key, coarse_plane(plane), key, geometry)
+
+    def coarse(self, keys: Sequence[Key], prepare: Prepare) -> list[CoarsePlane]:
+        """Coarse planes of some slices; made again where memory does not hold them.
+
+        Parameters
+        ----------
+        prepare
+            Of the caller's device.
+
+        Raises
+        ------
+        ForgottenSliceError
+            When a scan was forgotten meanwhile.
+        """
+        planes = {key: self._coarse.get(key) for key in keys}
+        for key in [key for key, plane in planes.items() if plane is None]:
+            geometry = self._check(key)
+            made = coarse_plane(self.prepared([key], prepare)[key])
+            self._hold(self._coarse, key, made, key, geometry)
+            planes[key] = made
+        found = [planes[key] for key in keys]
+        return [plane.astype(np.uint8, copy=False) for plane in found if plane is not None]
+
     def _block_planes(
         self, scan_id: str, block: Block, prepare: Prepare
     ) -> npt.NDArray[np.float32]:
@@ -192,7 +225,7 @@ class PlaneStore:
 
     def forget(self, scan_id: str) -> None:
         with self._lock:
-            for cache in (self._hu, self._prepared, self._answers):
+            for cache in self._caches:
                 cache.forget(scan_id)
             for key in [key for key in self._geometries if key[0] == scan_id]:
                 del self._geometries[key]

@@ -11,7 +11,7 @@ import numpy as np
 
 from appliance.inference.planes import ForgottenSliceError, Key, PlaneStore, frame_of
 from appliance.inference.queue import Job
-from appliance.quantify.tally import SliceTally, tally_slice
+from appliance.quantify.tally import SliceTally, high_opacity, tally_slice
 from appliance.scan.geometry import from_standard
 from appliance.scan.masks import encode_runs
 from engines.preprocess import Mask, Plane
@@ -23,12 +23,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What inference found on one slice; runs are those of `breathhold.v1.SliceMask`."""
+    """What inference found on one slice; runs are those of `breathhold.v1.SliceMask`.
+
+    `high_opacity_runs` are of the lesion that counts as high opacity.
+    """
 
     job: Job
     tally: SliceTally
     lesion_runs: tuple[int, ...]
     lung_runs: tuple[int, ...]
+    high_opacity_runs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +106,9 @@ class SlabInference:
             for job in jobs
         ]
         found = self._segmenter.segment(requests)
+        for job in jobs:
+            key: Key = (job.scan_id, job.slab.target)
+            self._planes.hold_coarse(key, planes[key])
         return [self._result(job, masks) for job, masks in zip(jobs, found, strict=True)]
 
     def _blended(self, job: Job) -> Plane:
@@ -116,11 +123,13 @@ class SlabInference:
     def _result(self, job: Job, masks: SliceMasks) -> Result:
         key: Key = (job.scan_id, job.slab.target)
         lung, lesion = _as_sent(masks.lung, job), _as_sent(masks.lesion, job)
+        hu = self._planes.hu(key)
         return Result(
             job,
-            tally_slice(self._planes.hu(key), lung, lesion),
+            tally_slice(hu, lung, lesion),
             tuple(encode_runs(lesion)),
             tuple(encode_runs(lung)),
+            tuple(encode_runs(high_opacity(hu, lung, lesion))),
         )
 
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from appliance.quantify.coverage import lung_cut_off
+from appliance.quantify.histogram import HuCounts
 from appliance.quantify.scores import NoScore, Volumes, score, volumes
-from appliance.quantify.tally import SliceTally, tally_slice
+from appliance.quantify.tally import SliceTally, high_opacity, tally_slice
 
 HU = np.array([[-900, -500, -100], [100, -200, -199]], dtype=np.int16)
 
@@ -17,7 +18,9 @@ def test_a_slice_is_counted() -> None:
     lung = np.array([[1, 1, 1], [0, 1, 1]], dtype=bool)
     lesion = np.array([[0, 1, 1], [1, 1, 1]], dtype=bool)
     tally = tally_slice(HU, lung, lesion)
-    assert tally == SliceTally(5, 4, 2, -500 - 100 - 200 - 199)
+    lung_hu = HuCounts.of(np.array([-900, -500, -100, -200, -199]))
+    lesion_hu = HuCounts.of(np.array([-500, -100, -200, -199]))
+    assert tally == SliceTally(5, 4, 2, -500 - 100 - 200 - 199, lung_hu, lesion_hu)
 
 
 def test_shapes_must_agree() -> None:
@@ -61,6 +64,9 @@ def test_counts_never_exceed_each_other(
     tally = tally_slice(hu, lung, lesion)
     assert 0 <= tally.high_opacity_px <= tally.lesion_px <= tally.lung_px <= hu.size
     assert tally.lesion_hu_sum == int(hu[lung & lesion].astype(np.int64).sum())
+    assert tally.lung_hu.counts.sum() == tally.lung_px
+    assert (tally.lesion_hu.counts <= tally.lung_hu.counts).all()
+    assert np.count_nonzero(high_opacity(hu, lung, lesion)) == tally.high_opacity_px
 
 
 def test_cut_off_lung() -> None:
