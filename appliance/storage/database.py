@@ -50,6 +50,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """,
         "CREATE INDEX masks_foot_to_head ON masks (scan_id, kind, position_mm, sop_uid)",
     ),
+    (
+        # A salted hash, never an id; empty when no patient was named, or before this version.
+        "ALTER TABLE scans ADD COLUMN patient_key TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE scans ADD COLUMN acquired_unix_s REAL",
+        "CREATE INDEX scans_course ON scans (patient_key, acquired_unix_s) WHERE patient_key <> ''",
+    ),
 )
 
 

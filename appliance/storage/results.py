@@ -37,6 +37,14 @@ _SAVE_SUMMARY = """
         opened_unix_s = excluded.opened_unix_s, updated_unix_s = excluded.updated_unix_s,
         summary = excluded.summary
 """
+_SAVE_REPORT = """
+    UPDATE scans SET report = ?, patient_key = ?, acquired_unix_s = ? WHERE scan_id = ?
+"""
+_COURSE = """
+    SELECT report, acquired_unix_s FROM scans
+    WHERE patient_key = ? AND patient_key <> '' AND report IS NOT NULL
+    ORDER BY acquired_unix_s, opened_unix_s, scan_id
+"""
 _SAVE_MASK = """
     INSERT INTO masks (scan_id, kind, position_mm, sop_uid, mask) VALUES (?, ?, ?, ?, ?)
 """
@@ -54,6 +62,30 @@ class SummaryPage:
 
     summaries: tuple[triage_pb2.ScanSummary, ...]
     next_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Whose scan it is and when it was taken.
+
+    Parameters
+    ----------
+    patient_key
+        Salted hash of the patient's id; empty when no patient is known.
+    acquired_unix_s
+        Seconds since 1970; when it was received where the scanner did not say.
+    """
+
+    patient_key: str = ""
+    acquired_unix_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CourseScan:
+    """One reported scan of a patient; `acquired_unix_s` as in :class:`Origin`."""
+
+    report: types_pb2.Report
+    acquired_unix_s: float
 
 
 class ResultsStore:
@@ -135,8 +167,16 @@ class ResultsStore:
         report: types_pb2.Report,
         masks: Iterable[types_pb2.SliceMask],
         summary: triage_pb2.ScanSummary,
+        origin: Origin | None = None,
     ) -> None:
         """Save report, masks and summary of a scan at one stroke, in place of earlier ones.
+
+        Parameters
+        ----------
+        report, masks, summary
+            Of one scan.
+        origin
+            Makes it part of its patient's course; of none by default.
 
         Raises
         ------
@@ -154,7 +194,9 @@ class ResultsStore:
             row = _summary_row(summary, report.study_instance_uid)
             connection.execute(_SAVE_SUMMARY, row)
             blob = report.SerializeToString(deterministic=True)
-            connection.execute("UPDATE scans SET report = ? WHERE scan_id = ?", (blob, scan_id))
+            origin = origin or Origin(acquired_unix_s=summary.opened_unix_s)
+            place = (origin.patient_key, origin.acquired_unix_s)
+            connection.execute(_SAVE_REPORT, (blob, *place, scan_id))
             connection.execute("DELETE FROM masks WHERE scan_id = ?", (scan_id,))
             connection.executemany(_SAVE_MASK, (_mask_row(scan_id, mask) for mask in masks))
 
@@ -168,6 +210,17 @@ class ResultsStore:
         query = "SELECT report FROM scans WHERE scan_id = ? AND report IS NOT NULL"
         found = self._query(query, scan_id)
         return types_pb2.Report.FromString(found[0]) if found else None
+
+    def patient_key(self, scan_id: str) -> str:
+        """Return whose scan it is; "" when that, or the scan, is not known."""
+        found = self._query("SELECT patient_key FROM scans WHERE scan_id = ?", scan_id)
+        return str(found[0]) if found else ""
+
+    def course(self, patient_key: str) -> list[CourseScan]:
+        """Return all reported scans of a patient, the first acquired first."""
+        with self._using, named_errors(self._path):
+            rows = self._connection.execute(_COURSE, (patient_key,)).fetchall()
+        return [CourseScan(types_pb2.Report.FromString(blob), when) for blob, when in rows]
 
     def masks(
         self, scan_id: str, kind: types_pb2.MaskKind.ValueType = types_pb2.MASK_KIND_LESION

@@ -8,6 +8,7 @@ import pytest
 from appliance.storage.database import MIGRATIONS, connect, migrate, transaction
 from appliance.storage.errors import ResultsVersionError
 from appliance.storage.results import ResultsStore
+from breathhold.v1 import triage_pb2, types_pb2
 
 
 @pytest.fixture
@@ -69,3 +70,16 @@ def test_a_transaction_is_undone_by_an_exception(connection: sqlite3.Connection)
     with pytest.raises(sqlite3.ProgrammingError), transaction(connection):
         connection.executemany("INSERT INTO t VALUES (?)", values)
     assert connection.execute("SELECT count(*) FROM t").fetchone() == (0,)
+
+
+def test_scans_of_the_first_version_belong_to_no_patient(tmp_path: Path) -> None:
+    summary = triage_pb2.ScanSummary(scan_id="a", series_instance_uid="1.2").SerializeToString()
+    report = types_pb2.Report(scan_id="a", slices=7)
+    row = ("a", "1.1", "1.2", "CT", 1, -1.0, 3, 1.0, 2.0, summary, report.SerializeToString())
+    with closing(connect(str(tmp_path / "db"), 0.1)) as connection:
+        migrate(connection, MIGRATIONS[:1])
+        connection.execute(f"INSERT INTO scans VALUES ({','.join('?' * 11)})", row)
+    with ResultsStore(tmp_path / "db") as store:
+        assert store.report("a") == report
+        assert store.patient_key("a") == ""
+        assert store.course("") == []

@@ -19,7 +19,7 @@ from appliance.storage.errors import (
     ResultsUnavailableError,
     ResultsVersionError,
 )
-from appliance.storage.results import ResultsStore
+from appliance.storage.results import Origin, ResultsStore
 from breathhold.v1 import triage_pb2, types_pb2
 
 LUNG, LESION = types_pb2.MASK_KIND_LUNG, types_pb2.MASK_KIND_LESION
@@ -270,3 +270,29 @@ def test_a_full_database_is_named_and_usable_afterwards(store: ResultsStore) -> 
     store._connection.execute("PRAGMA max_page_count = 1000000")
     store.save_report(report(summary("a")), many, summary("a"))
     assert len(list(store.masks("a"))) == 2000
+
+
+def test_the_course_of_a_patient_goes_by_time_of_acquisition(store: ResultsStore) -> None:
+    for scan_id, key, when in (("a", "k", 30.0), ("b", "k", 10.0), ("c", "other", 5.0)):
+        about = summary(scan_id)
+        store.save_report(report(about), [], about, Origin(key, when))
+    nobody = summary("d")
+    store.save_report(report(nobody), [], nobody)
+    store.save_summary(summary("e"))
+    assert [(one.report.scan_id, one.acquired_unix_s) for one in store.course("k")] == [
+        ("b", 10.0),
+        ("a", 30.0),
+    ]
+    assert [store.patient_key(scan_id) for scan_id in "acdef"] == ["k", "other", "", "", ""]
+    assert store.course("") == []
+
+
+def test_a_later_summary_leaves_the_course_and_a_new_report_moves_it(store: ResultsStore) -> None:
+    about = summary("a")
+    store.save_report(report(about), [], about, Origin("k", 1.0))
+    store.save_summary(summary("a", station="later"))
+    assert [one.acquired_unix_s for one in store.course("k")] == [1.0]
+    store.save_report(report(about), [], about, Origin("l", 2.0))
+    assert (store.course("k"), len(store.course("l"))) == ([], 1)
+    store.forget("a")
+    assert store.course("l") == []
