@@ -60,6 +60,9 @@ class OpenScan(google.protobuf.message.Message):
     EXPECTED_SLICES_FIELD_NUMBER: builtins.int
     SECTION_FIELD_NUMBER: builtins.int
     SEND_MASKS_FIELD_NUMBER: builtins.int
+    CALLER_FIELD_NUMBER: builtins.int
+    PATIENT_ID_FIELD_NUMBER: builtins.int
+    ACQUIRED_UNIX_S_FIELD_NUMBER: builtins.int
     study_instance_uid: builtins.str
     series_instance_uid: builtins.str
     """required"""
@@ -74,6 +77,17 @@ class OpenScan(google.protobuf.message.Message):
     """a hint; the final class comes from the geometry"""
     send_masks: builtins.bool
     """stream lesion masks back"""
+    caller: builtins.str
+    """Who sends the scan, by its certificate. The appliance fills it in; what a caller
+    writes here is overwritten.
+    """
+    patient_id: builtins.str
+    """Whose scan it is, where the slices do not say: for consoles without DICOM. Only a
+    salted hash of it outlives the slices.
+    at most 64 characters
+    """
+    acquired_unix_s: builtins.float
+    """when it was taken, where the slices do not say; 0: unknown"""
     def __init__(
         self,
         *,
@@ -84,10 +98,13 @@ class OpenScan(google.protobuf.message.Message):
         expected_slices: builtins.int | None = ...,
         section: breathhold.v1.types_pb2.Section.ValueType = ...,
         send_masks: builtins.bool = ...,
+        caller: builtins.str = ...,
+        patient_id: builtins.str = ...,
+        acquired_unix_s: builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_expected_slices", b"_expected_slices", "expected_slices", b"expected_slices"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_expected_slices", b"_expected_slices", "expected_slices", b"expected_slices", "priority", b"priority", "section", b"section", "send_masks", b"send_masks", "series_instance_uid", b"series_instance_uid", "station", b"station", "study_instance_uid", b"study_instance_uid"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_expected_slices", b"_expected_slices", "acquired_unix_s", b"acquired_unix_s", "caller", b"caller", "expected_slices", b"expected_slices", "patient_id", b"patient_id", "priority", b"priority", "section", b"section", "send_masks", b"send_masks", "series_instance_uid", b"series_instance_uid", "station", b"station", "study_instance_uid", b"study_instance_uid"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_slices: typing_extensions.TypeAlias = typing.Literal["expected_slices"]
     _WhichOneofArgType__expected_slices: typing_extensions.TypeAlias = typing.Literal["_expected_slices", b"_expected_slices"]

@@ -41,7 +41,8 @@ class ScanServiceStub:
     answered with Opened, its masks when asked for, and its Report.
 
     Statuses: INVALID_ARGUMENT (the first message was not OpenScan, a UID is
-    malformed), FAILED_PRECONDITION (another caller is sending this scan),
+    malformed), PERMISSION_DENIED (the caller's certificate does not allow it, or
+    another caller's scan), FAILED_PRECONDITION (another caller is sending this scan),
     RESOURCE_EXHAUSTED (too many scans, no space), UNAVAILABLE (shutting
     down, or models not warm: try again). Each carries google.rpc.ErrorInfo
     with domain "breathhold" and a reason.
@@ -66,7 +67,8 @@ class ScanServiceAsyncStub(ScanServiceStub):
     answered with Opened, its masks when asked for, and its Report.
 
     Statuses: INVALID_ARGUMENT (the first message was not OpenScan, a UID is
-    malformed), FAILED_PRECONDITION (another caller is sending this scan),
+    malformed), PERMISSION_DENIED (the caller's certificate does not allow it, or
+    another caller's scan), FAILED_PRECONDITION (another caller is sending this scan),
     RESOURCE_EXHAUSTED (too many scans, no space), UNAVAILABLE (shutting
     down, or models not warm: try again). Each carries google.rpc.ErrorInfo
     with domain "breathhold" and a reason.
@@ -94,7 +96,8 @@ class ScanServiceServicer(metaclass=abc.ABCMeta):
         answered with Opened, its masks when asked for, and its Report.
 
         Statuses: INVALID_ARGUMENT (the first message was not OpenScan, a UID is
-        malformed), FAILED_PRECONDITION (another caller is sending this scan),
+        malformed), PERMISSION_DENIED (the caller's certificate does not allow it, or
+        another caller's scan), FAILED_PRECONDITION (another caller is sending this scan),
         RESOURCE_EXHAUSTED (too many scans, no space), UNAVAILABLE (shutting
         down, or models not warm: try again). Each carries google.rpc.ErrorInfo
         with domain "breathhold" and a reason.

@@ -38,6 +38,7 @@ class ScanSummary(google.protobuf.message.Message):
     OPENED_UNIX_S_FIELD_NUMBER: builtins.int
     UPDATED_UNIX_S_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
+    CALLER_FIELD_NUMBER: builtins.int
     scan_id: builtins.str
     series_instance_uid: builtins.str
     station: builtins.str
@@ -51,6 +52,8 @@ class ScanSummary(google.protobuf.message.Message):
     opened_unix_s: builtins.float
     updated_unix_s: builtins.float
     warnings: builtins.int
+    caller: builtins.str
+    """who sent it, by its certificate; empty where callers have none"""
     @property
     def scores(self) -> breathhold.v1.types_pb2.Scores: ...
     def __init__(
@@ -69,10 +72,11 @@ class ScanSummary(google.protobuf.message.Message):
         opened_unix_s: builtins.float = ...,
         updated_unix_s: builtins.float = ...,
         warnings: builtins.int = ...,
+        caller: builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["scores", b"scores"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["coverage", b"coverage", "opened_unix_s", b"opened_unix_s", "priority", b"priority", "running", b"running", "scan_id", b"scan_id", "scores", b"scores", "series_instance_uid", b"series_instance_uid", "slices_inferred", b"slices_inferred", "slices_received", b"slices_received", "state", b"state", "station", b"station", "updated_unix_s", b"updated_unix_s", "warnings", b"warnings"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["caller", b"caller", "coverage", b"coverage", "opened_unix_s", b"opened_unix_s", "priority", b"priority", "running", b"running", "scan_id", b"scan_id", "scores", b"scores", "series_instance_uid", b"series_instance_uid", "slices_inferred", b"slices_inferred", "slices_received", b"slices_received", "state", b"state", "station", b"station", "updated_unix_s", b"updated_unix_s", "warnings", b"warnings"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___ScanSummary: typing_extensions.TypeAlias = ScanSummary
@@ -257,3 +261,99 @@ class GetMasksResponse(google.protobuf.message.Message):
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___GetMasksResponse: typing_extensions.TypeAlias = GetMasksResponse
+
+@typing.final
+class GetCourseRequest(google.protobuf.message.Message):
+    """The course of the patient of a scan, or of a patient by key. Exactly one is set."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    PATIENT_KEY_FIELD_NUMBER: builtins.int
+    scan_id: builtins.str
+    series_instance_uid: builtins.str
+    patient_key: builtins.str
+    """as in Report.follow_up"""
+    def __init__(
+        self,
+        *,
+        scan_id: builtins.str = ...,
+        series_instance_uid: builtins.str = ...,
+        patient_key: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["patient_key", b"patient_key", "scan_id", b"scan_id", "series_instance_uid", b"series_instance_uid"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___GetCourseRequest: typing_extensions.TypeAlias = GetCourseRequest
+
+@typing.final
+class GetCourseResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    PATIENT_KEY_FIELD_NUMBER: builtins.int
+    POINTS_FIELD_NUMBER: builtins.int
+    patient_key: builtins.str
+    @property
+    def points(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___CoursePoint]: ...
+    def __init__(
+        self,
+        *,
+        patient_key: builtins.str = ...,
+        points: collections.abc.Iterable[Global___CoursePoint] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["patient_key", b"patient_key", "points", b"points"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___GetCourseResponse: typing_extensions.TypeAlias = GetCourseResponse
+
+@typing.final
+class CoursePoint(google.protobuf.message.Message):
+    """One scan in the course of a patient."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    SCAN_ID_FIELD_NUMBER: builtins.int
+    STUDY_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    SERIES_INSTANCE_UID_FIELD_NUMBER: builtins.int
+    ACQUIRED_UNIX_S_FIELD_NUMBER: builtins.int
+    SECTION_FIELD_NUMBER: builtins.int
+    STATE_FIELD_NUMBER: builtins.int
+    SCORES_FIELD_NUMBER: builtins.int
+    FOLLOW_UP_FIELD_NUMBER: builtins.int
+    scan_id: builtins.str
+    study_instance_uid: builtins.str
+    series_instance_uid: builtins.str
+    acquired_unix_s: builtins.float
+    """when it was received where the scanner did not say"""
+    section: breathhold.v1.types_pb2.Section.ValueType
+    state: breathhold.v1.types_pb2.ScanState.ValueType
+    @property
+    def scores(self) -> breathhold.v1.types_pb2.Scores: ...
+    @property
+    def follow_up(self) -> breathhold.v1.types_pb2.FollowUp:
+        """Against the last scan before it among those that are known now. The scan's Report has
+        what was known when it was made. Absent like Report.follow_up.
+        """
+
+    def __init__(
+        self,
+        *,
+        scan_id: builtins.str = ...,
+        study_instance_uid: builtins.str = ...,
+        series_instance_uid: builtins.str = ...,
+        acquired_unix_s: builtins.float = ...,
+        section: breathhold.v1.types_pb2.Section.ValueType = ...,
+        state: breathhold.v1.types_pb2.ScanState.ValueType = ...,
+        scores: breathhold.v1.types_pb2.Scores | None = ...,
+        follow_up: breathhold.v1.types_pb2.FollowUp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_follow_up", b"_follow_up", "follow_up", b"follow_up", "scores", b"scores"]
+    def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_follow_up", b"_follow_up", "acquired_unix_s", b"acquired_unix_s", "follow_up", b"follow_up", "scan_id", b"scan_id", "scores", b"scores", "section", b"section", "series_instance_uid", b"series_instance_uid", "state", b"state", "study_instance_uid", b"study_instance_uid"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__follow_up: typing_extensions.TypeAlias = typing.Literal["follow_up"]
+    _WhichOneofArgType__follow_up: typing_extensions.TypeAlias = typing.Literal["_follow_up", b"_follow_up"]
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__follow_up) -> _WhichOneofReturnType__follow_up | None: ...
+
+Global___CoursePoint: typing_extensions.TypeAlias = CoursePoint

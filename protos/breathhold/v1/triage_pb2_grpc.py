@@ -55,6 +55,11 @@ class TriageServiceStub:
                 request_serializer=breathhold_dot_v1_dot_triage__pb2.GetMasksRequest.SerializeToString,
                 response_deserializer=breathhold_dot_v1_dot_triage__pb2.GetMasksResponse.FromString,
                 _registered_method=True)
+        self.GetCourse = channel.unary_unary(
+                '/breathhold.v1.TriageService/GetCourse',
+                request_serializer=breathhold_dot_v1_dot_triage__pb2.GetCourseRequest.SerializeToString,
+                response_deserializer=breathhold_dot_v1_dot_triage__pb2.GetCourseResponse.FromString,
+                _registered_method=True)
 
 
 class TriageServiceServicer:
@@ -91,6 +96,15 @@ class TriageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCourse(self, request, context):
+        """Every reported scan of one patient, the first acquired first. NOT_FOUND when there is
+        no such scan or patient, FAILED_PRECONDITION when the scan has no report yet or names
+        no patient, INVALID_ARGUMENT unless exactly one field is set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TriageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -113,6 +127,11 @@ def add_TriageServiceServicer_to_server(servicer, server):
                     servicer.GetMasks,
                     request_deserializer=breathhold_dot_v1_dot_triage__pb2.GetMasksRequest.FromString,
                     response_serializer=breathhold_dot_v1_dot_triage__pb2.GetMasksResponse.SerializeToString,
+            ),
+            'GetCourse': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCourse,
+                    request_deserializer=breathhold_dot_v1_dot_triage__pb2.GetCourseRequest.FromString,
+                    response_serializer=breathhold_dot_v1_dot_triage__pb2.GetCourseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -224,6 +243,33 @@ class TriageService:
             '/breathhold.v1.TriageService/GetMasks',
             breathhold_dot_v1_dot_triage__pb2.GetMasksRequest.SerializeToString,
             breathhold_dot_v1_dot_triage__pb2.GetMasksResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCourse(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/breathhold.v1.TriageService/GetCourse',
+            breathhold_dot_v1_dot_triage__pb2.GetCourseRequest.SerializeToString,
+            breathhold_dot_v1_dot_triage__pb2.GetCourseResponse.FromString,
             options,
             channel_credentials,
             insecure,

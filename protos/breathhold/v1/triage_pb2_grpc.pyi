@@ -39,6 +39,11 @@ class TriageServiceStub:
     """
     GetMasks: grpc.UnaryStreamMultiCallable[breathhold.v1.triage_pb2.GetMasksRequest, breathhold.v1.triage_pb2.GetMasksResponse]
     """The masks of a reported scan, foot to head."""
+    GetCourse: grpc.UnaryUnaryMultiCallable[breathhold.v1.triage_pb2.GetCourseRequest, breathhold.v1.triage_pb2.GetCourseResponse]
+    """Every reported scan of one patient, the first acquired first. NOT_FOUND when there is
+    no such scan or patient, FAILED_PRECONDITION when the scan has no report yet or names
+    no patient, INVALID_ARGUMENT unless exactly one field is set.
+    """
 
 @typing.type_check_only
 class TriageServiceAsyncStub(TriageServiceStub):
@@ -57,6 +62,11 @@ class TriageServiceAsyncStub(TriageServiceStub):
     """
     GetMasks: grpc.aio.UnaryStreamMultiCallable[breathhold.v1.triage_pb2.GetMasksRequest, breathhold.v1.triage_pb2.GetMasksResponse]  # type: ignore[assignment]
     """The masks of a reported scan, foot to head."""
+    GetCourse: grpc.aio.UnaryUnaryMultiCallable[breathhold.v1.triage_pb2.GetCourseRequest, breathhold.v1.triage_pb2.GetCourseResponse]  # type: ignore[assignment]
+    """Every reported scan of one patient, the first acquired first. NOT_FOUND when there is
+    no such scan or patient, FAILED_PRECONDITION when the scan has no report yet or names
+    no patient, INVALID_ARGUMENT unless exactly one field is set.
+    """
 
 class TriageServiceServicer(metaclass=abc.ABCMeta):
     """For emergency dashboards: every scan of every console."""
@@ -96,5 +106,16 @@ class TriageServiceServicer(metaclass=abc.ABCMeta):
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[breathhold.v1.triage_pb2.GetMasksResponse], collections.abc.AsyncIterator[breathhold.v1.triage_pb2.GetMasksResponse]]:
         """The masks of a reported scan, foot to head."""
+
+    @abc.abstractmethod
+    def GetCourse(
+        self,
+        request: breathhold.v1.triage_pb2.GetCourseRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[breathhold.v1.triage_pb2.GetCourseResponse, collections.abc.Awaitable[breathhold.v1.triage_pb2.GetCourseResponse]]:
+        """Every reported scan of one patient, the first acquired first. NOT_FOUND when there is
+        no such scan or patient, FAILED_PRECONDITION when the scan has no report yet or names
+        no patient, INVALID_ARGUMENT unless exactly one field is set.
+        """
 
 def add_TriageServiceServicer_to_server(servicer: TriageServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...
