@@ -4,7 +4,8 @@ All are imagecodecs', so that a slice decodes to the same values on every
 machine: JPEG (lossless and 12 bit) by libjpeg-turbo, JPEG-LS by CharLS,
 JPEG 2000 and HTJ2K by OpenJPEG, RLE runs by its own PackBits. Of them JPEG 2000,
 the slowest, was seen to release the interpreter lock; the others take a few
-milliseconds.
+milliseconds. Where a GPU gives the very same values, it decodes instead (see
+:mod:`appliance.ingest.acceleration`).
 
 pydicom reads the file but does not drive the decoders. It has no plug-in for
 imagecodecs, and of those it has, GDCM ends the process on damaged JPEG data and
@@ -21,6 +22,7 @@ import imagecodecs
 import numpy as np
 import numpy.typing as npt
 
+from appliance.ingest.acceleration import decode_accelerated
 from appliance.ingest.codestream import (
     FrameHeader,
     check_complete,
@@ -30,9 +32,11 @@ from appliance.ingest.codestream import (
 from appliance.ingest.errors import SliceRefusedError, refuse
 from appliance.ingest.rle import decode_rle
 from appliance.ingest.syntaxes import Codec
+from appliance.ingest.widening import Words, widen_jpeg, widen_jpeg_2000
 from appliance.scan.verdicts import RefusalReason
 
-Words = npt.NDArray[np.uint16]
+__all__ = ["DecodedFrame", "Words", "decode_frame"]
+
 _EXTENDED = 0xC1
 _LOSSLESS = 0xC3
 
@@ -56,7 +60,9 @@ class DecodedFrame:
     signed: bool | None = None
 
 
-def decode_frame(codec: Codec, frame: bytes, rows: int, columns: int) -> DecodedFrame:
+def decode_frame(
+    codec: Codec, frame: bytes, rows: int, columns: int, lossless: bool = False
+) -> DecodedFrame:
     """Decode one frame of one 16-bit grey image.
 
     Parameters
@@ -67,6 +73,9 @@ def decode_frame(codec: Codec, frame: bytes, rows: int, columns: int) -> Decoded
         The whole codestream, fragments joined.
     rows, columns
         As the DICOM header says; the codestream must agree.
+    lossless
+        Whether the transfer syntax promises that no value was lost: then all decoders
+        give the same, and a GPU may be asked.
 
     Raises
     ------
@@ -74,26 +83,29 @@ def decode_frame(codec: Codec, frame: bytes, rows: int, columns: int) -> Decoded
         UNDECODABLE or TRUNCATED.
     """
     try:
-        return _DECODERS[codec](frame, rows, columns)
+        return _DECODERS[codec](frame, rows, columns, lossless)
     except (RuntimeError, ValueError, TypeError) as error:
         raise _undecodable(codec) from error
 
 
-def _decode_rle(frame: bytes, rows: int, columns: int) -> DecodedFrame:
+def _decode_rle(frame: bytes, rows: int, columns: int, lossless: bool) -> DecodedFrame:
     return DecodedFrame(decode_rle(frame, rows, columns))
 
 
-def _decode_jpeg(frame: bytes, rows: int, columns: int) -> DecodedFrame:
+def _decode_jpeg(frame: bytes, rows: int, columns: int, lossless: bool) -> DecodedFrame:
     header = read_jpeg_header(frame)
     _check_claim(header, rows, columns, Codec.JPEG)
     check_complete(frame)
     if header.process not in (_EXTENDED, _LOSSLESS):
         raise _undecodable(Codec.JPEG)
+    words = decode_accelerated(widen_jpeg(frame, header)) if lossless else None
+    if words is not None and words.shape == (rows, columns):
+        return DecodedFrame(words, header.precision)
     decoded = imagecodecs.jpeg8_decode(frame)
     return DecodedFrame(_as_words(decoded, rows, columns, Codec.JPEG), header.precision)
 
 
-def _decode_jpeg_ls(frame: bytes, rows: int, columns: int) -> DecodedFrame:
+def _decode_jpeg_ls(frame: bytes, rows: int, columns: int, lossless: bool) -> DecodedFrame:
     header = read_jpeg_header(frame)
     _check_claim(header, rows, columns, Codec.JPEG_LS)
     check_complete(frame)
@@ -101,12 +113,14 @@ def _decode_jpeg_ls(frame: bytes, rows: int, columns: int) -> DecodedFrame:
     return DecodedFrame(_as_words(decoded, rows, columns, Codec.JPEG_LS), header.precision)
 
 
-def _decode_jpeg_2000(frame: bytes, rows: int, columns: int) -> DecodedFrame:
+def _decode_jpeg_2000(frame: bytes, rows: int, columns: int, lossless: bool) -> DecodedFrame:
     header = read_jpeg_2000_header(frame)
     _check_claim(header, rows, columns, Codec.JPEG_2000)
     check_complete(frame)
-    decoded = imagecodecs.jpeg2k_decode(frame)
-    words = _as_words(decoded, rows, columns, Codec.JPEG_2000)
+    words = decode_accelerated(widen_jpeg_2000(frame, header)) if lossless else None
+    if words is None or words.shape != (rows, columns):
+        decoded = imagecodecs.jpeg2k_decode(frame)
+        words = _as_words(decoded, rows, columns, Codec.JPEG_2000)
     return DecodedFrame(words, header.precision, header.signed)
 
 
@@ -136,7 +150,7 @@ def _undecodable(codec: Codec) -> SliceRefusedError:
     )
 
 
-_DECODERS: dict[Codec, Callable[[bytes, int, int], DecodedFrame]] = {
+_DECODERS: dict[Codec, Callable[[bytes, int, int, bool], DecodedFrame]] = {
     Codec.RLE: _decode_rle,
     Codec.JPEG: _decode_jpeg,
     Codec.JPEG_LS: _decode_jpeg_ls,

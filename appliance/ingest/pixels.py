@@ -105,7 +105,8 @@ def read_stored_plane(
         )
     if codec is Codec.NATIVE:
         return _native_plane(pixels.value, header.big_endian, rows, columns, pixel_format)
-    decoded = decode_frame(codec, join_fragments(pixels.value), rows, columns)
+    frame = join_fragments(pixels.value)
+    decoded = decode_frame(codec, frame, rows, columns, not header.syntax.may_be_lossy)
     return _decoded_plane(decoded, pixel_format)
 
 
