@@ -16,6 +16,8 @@ from typing import Any
 from aiohttp import web
 
 from appliance.config import Config
+from appliance.followup.follow_ups import FollowUps
+from appliance.followup.patients import SALT_NAME, PatientKeys, load_salt
 from appliance.inference.devices import choose_devices, choose_fallback
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
@@ -146,6 +148,7 @@ class Daemon:
         spool = await asyncio.to_thread(Spool, storage.state_dir)
         self._closing.push_async_callback(asyncio.to_thread, spool.close)
         results = ResultsStore(storage.state_dir / "results.sqlite")
+        self._patient_keys = PatientKeys(load_salt(storage.state_dir / SALT_NAME))
         self._closing.push_async_callback(asyncio.to_thread, results.close)
         self._specs = load_repository(self._config.engine.repository)
         queue = InferenceQueue()
@@ -204,6 +207,7 @@ class Daemon:
         services = Services(
             spool=spool,
             results=results,
+            follow_ups=FollowUps(results, self._patient_keys),
             queue=queue,
             devices=self._devices,
             planes=planes,

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import itertools
 import logging
+import math
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -43,6 +44,7 @@ logger = logging.getLogger(__name__)
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _UID_LENGTH = 64
 _STATION_LENGTH = 64
+_PATIENT_ID_LENGTH = 64
 _FINAL = (types_pb2.COMPLETED_BY_END, types_pb2.COMPLETED_BY_COUNT)
 _PAGE = 1000
 #: A scan that failed is taken up again by itself so many times.
@@ -349,6 +351,23 @@ def _check(request: pb.OpenScan) -> None:
             CallStatus.INVALID_ARGUMENT,
             "MALFORMED_STATION",
             f"A station name has at most {_STATION_LENGTH} printable characters.",
+        )
+    _check_patient(request)
+
+
+def _check_patient(request: pb.OpenScan) -> None:
+    """Raise for a patient id or time of acquisition that none can be; neither is repeated."""
+    if len(request.patient_id) > _PATIENT_ID_LENGTH or not request.patient_id.isprintable():
+        raise ScanError(
+            CallStatus.INVALID_ARGUMENT,
+            "MALFORMED_PATIENT_ID",
+            f"A patient id has at most {_PATIENT_ID_LENGTH} printable characters.",
+        )
+    if not 0 <= request.acquired_unix_s < math.inf:
+        raise ScanError(
+            CallStatus.INVALID_ARGUMENT,
+            "MALFORMED_TIME",
+            "The time of acquisition is given in seconds since 1970.",
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from appliance.followup.follow_ups import FollowUps
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
 from appliance.inference.queue import InferenceQueue
@@ -30,6 +31,7 @@ class Services:
 
     spool: Spool
     results: ResultsStore
+    follow_ups: FollowUps
     queue: InferenceQueue
     devices: DevicePool
     planes: PlaneStore

@@ -366,8 +366,10 @@ class LiveScan:
             return
         try:
             report = self._report_message()
+            taken = [header.acquisition for header in self._scan.headers.values()]
+            origin = await self._services.follow_ups.link(report, taken, self.opened)
             results, line = self._services.results, self._reported_summary(report)
-            await results.run(results.save_report, report, self._masks.final(), line)
+            await results.run(results.save_report, report, self._masks.final(), line, origin)
         except StorageError as error:
             self.fail(results_failed(error))
         except Exception as error:

@@ -82,6 +82,7 @@ def test_the_core_is_pure(room: str) -> None:
     [
         ("appliance.ingest", ("live", "serve", "storage", "inference", "daemon", "cli")),
         ("appliance.storage", ("live", "serve", "ingest", "inference", "daemon", "cli")),
+        ("appliance.followup", ("live", "serve", "ingest", "inference", "daemon", "cli")),
         ("appliance.inference", ("live", "serve", "ingest", "storage", "daemon", "cli")),
         ("appliance.live", ("serve", "daemon", "cli")),
         ("appliance.serve", ("ingest", "inference", "daemon", "cli")),

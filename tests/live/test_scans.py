@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from appliance.config import StorageConfig
+from appliance.followup.follow_ups import FollowUps
+from appliance.followup.patients import PatientKeys
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
 from appliance.inference.queue import InferenceQueue
@@ -39,6 +41,7 @@ async def live_scans(state: Path) -> AsyncIterator[LiveScans]:
         services = Services(
             spool=spool,
             results=results,
+            follow_ups=FollowUps(results, PatientKeys(bytes(32))),
             queue=queue,
             devices=DevicePool([], None, queue),
             planes=PlaneStore(lambda scan_id, uid: scans.pixels(scan_id, uid)),
