@@ -179,6 +179,30 @@ class ScanClient:
         except grpc.RpcError as error:
             raise from_rpc(error, self.target) from error
 
+    def course(self, scan: str = "", *, patient_key: str = "") -> triage_pb2.GetCourseResponse:
+        """Every reported scan of a patient, the first acquired first.
+
+        Parameters
+        ----------
+        scan
+            One of the patient's scans, by its scan id or its Series Instance UID; or else
+        patient_key
+            as a report's follow-up gives it.
+
+        Raises
+        ------
+        ClientError
+            As `report`, and when the scan names no patient.
+        """
+        scan_id, series = _named(scan)
+        request = triage_pb2.GetCourseRequest(
+            scan_id=scan_id, series_instance_uid=series, patient_key=patient_key
+        )
+        try:
+            return self._triage.GetCourse(request, timeout=_ANSWER_S)
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from error
+
     def models(self) -> list[model_pb2.Model]:
         """The models that serve.
 

@@ -6,7 +6,30 @@ from collections.abc import Sequence
 
 from appliance.followup.changes import changes, direction
 from appliance.storage.results import CourseScan
+from breathhold.v1 import triage_pb2
 from breathhold.v1 import types_pb2 as pb
+
+
+def points(course: Sequence[CourseScan], patient_key: str) -> list[triage_pb2.CoursePoint]:
+    """The course of a patient as messages of the wire, each scan against those before it."""
+    return [_point(scan, course, patient_key) for scan in course]
+
+
+def _point(
+    scan: CourseScan, course: Sequence[CourseScan], patient_key: str
+) -> triage_pb2.CoursePoint:
+    report = scan.report
+    found = follow_up(scan, course, patient_key)
+    return triage_pb2.CoursePoint(
+        scan_id=report.scan_id,
+        study_instance_uid=report.study_instance_uid,
+        series_instance_uid=report.series_instance_uid,
+        acquired_unix_s=scan.acquired_unix_s,
+        section=report.section,
+        state=report.state,
+        scores=report.scores,
+        follow_up=found if found.previous_scan_id else None,
+    )
 
 
 def follow_up(scan: CourseScan, course: Sequence[CourseScan], patient_key: str) -> pb.FollowUp:

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Iterator
 
 import grpc
 
+from appliance.followup.course import points
 from appliance.live.board import Board
 from appliance.live.errors import CallStatus, ScanError, results_unavailable
 from appliance.live.scans import scan_id_of
 from appliance.serve.status import abort
 from appliance.storage.errors import StorageError
-from appliance.storage.results import ResultsStore
+from appliance.storage.results import CourseScan, ResultsStore
 from breathhold.v1 import triage_pb2 as pb
 from breathhold.v1 import triage_pb2_grpc, types_pb2
 
@@ -74,6 +75,48 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
         for mask in masks:
             yield pb.GetMasksResponse(mask=mask)
 
+    async def GetCourse(  # noqa: N802
+        self,
+        request: pb.GetCourseRequest,
+        context: grpc.aio.ServicerContext[pb.GetCourseRequest, pb.GetCourseResponse],
+    ) -> pb.GetCourseResponse:
+        try:
+            key = await self._patient_key(request)
+            scans = await self._course(key)
+        except ScanError as error:
+            await abort(context, error)
+        return pb.GetCourseResponse(patient_key=key, points=points(scans, key))
+
+    async def _patient_key(self, request: pb.GetCourseRequest) -> str:
+        named = (request.scan_id, request.series_instance_uid, request.patient_key)
+        if sum(map(bool, named)) != 1:
+            raise ScanError(
+                CallStatus.INVALID_ARGUMENT,
+                "NAME_ONE",
+                "Name one of scan, series or patient.",
+            )
+        if request.patient_key:
+            return request.patient_key
+        report = await self._report(request)
+        try:
+            key = await self._results.run(self._results.patient_key, report.scan_id)
+        except StorageError as error:
+            raise results_unavailable(error) from error
+        if not key:
+            raise ScanError(
+                CallStatus.FAILED_PRECONDITION, "NO_PATIENT", "The scan names no patient."
+            )
+        return key
+
+    async def _course(self, patient_key: str) -> list[CourseScan]:
+        try:
+            scans = await self._results.run(self._results.course, patient_key)
+        except StorageError as error:
+            raise results_unavailable(error) from error
+        if not scans:
+            raise ScanError(CallStatus.NOT_FOUND, "UNKNOWN_PATIENT", "There is no such patient.")
+        return scans
+
     async def _masks(
         self, scan_id: str, kind: types_pb2.MaskKind.ValueType
     ) -> Iterator[types_pb2.SliceMask]:
@@ -82,7 +125,9 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
         except StorageError as error:
             raise results_unavailable(error) from error
 
-    async def _report(self, request: pb.GetReportRequest | pb.GetMasksRequest) -> types_pb2.Report:
+    async def _report(
+        self, request: pb.GetReportRequest | pb.GetMasksRequest | pb.GetCourseRequest
+    ) -> types_pb2.Report:
         scan_id = request.scan_id or scan_id_of(request.series_instance_uid)
         try:
             report = await self._results.run(self._results.report, scan_id)
