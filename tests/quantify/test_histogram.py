@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import math
 from itertools import permutations
 
 import numpy as np
@@ -36,7 +35,7 @@ def test_values_beyond_the_bins_are_counted_at_the_ends() -> None:
 @given(planes)
 def test_every_pixel_is_counted_once(hu: np.ndarray) -> None:
     expected = np.bincount(
-        [min(max(math.floor((value - FIRST_HU) / BIN_HU), 0), BINS - 1) for value in hu.ravel().tolist()],
+        [min(max((value - FIRST_HU) // BIN_HU, 0), BINS - 1) for value in hu.ravel().tolist()],
         minlength=BINS,
     )
     np.testing.assert_array_equal(HuCounts.of(hu).counts, expected)

@@ -1,0 +1,65 @@
+"""Pixels of a mask in each cell of a coarser grid, counted from its run lengths alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Cells = npt.NDArray[np.int64]
+#: For each row, or column, of an image the cell it lies in; never falling.
+Places = npt.NDArray[np.intp]
+
+
+def count_cells(runs: Sequence[int], rows: Places, columns: Places, cells: int) -> Cells:
+    """Pixels of a mask in each cell.
+
+    Parameters
+    ----------
+    runs
+        As :func:`appliance.scan.masks.encode_runs` gives them.
+    rows, columns
+        Shape (rows of the image,) and (columns of the image,), values below `cells`.
+    cells
+        Along each axis.
+
+    Returns
+    -------
+    Shape (cells, cells).
+    """
+    row, first, last = _segments(np.asarray(runs, np.int64), len(columns))
+    edges = np.searchsorted(columns, np.arange(cells + 1))
+    line, begin, end = rows[row], columns[first], columns[last]
+    shape = (cells, cells + 1)
+    covered = np.cumsum(_at(shape, line, begin) - _at(shape, line, end + 1), axis=1)
+    cut_off = _at(shape, line, begin, first - edges[begin])
+    cut_off += _at(shape, line, end, edges[end + 1] - 1 - last)
+    counted: Cells = covered[:, :cells] * np.diff(edges) - cut_off[:, :cells].astype(np.int64)
+    return counted
+
+
+def _segments(
+    runs: npt.NDArray[np.int64], width: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Row, first and last column of what is set, each piece in one row."""
+    bounds = np.cumsum(runs)
+    begin, end = bounds[: len(runs) // 2 * 2 : 2], bounds[1::2]
+    begin, end = begin[end > begin], end[end > begin]
+    first_row, last_row = begin // width, (end - 1) // width
+    pieces = last_row - first_row + 1
+    run = np.repeat(np.arange(len(begin)), pieces)
+    row = np.arange(len(run)) - np.repeat(np.cumsum(pieces) - pieces, pieces) + first_row[run]
+    first = np.maximum(begin[run] - row * width, 0)
+    last = np.minimum(end[run] - row * width, width) - 1
+    return row, first, last
+
+
+def _at(
+    shape: tuple[int, int],
+    row: npt.NDArray[np.intp],
+    column: npt.NDArray[np.intp],
+    values: npt.NDArray[np.int64] | None = None,
+) -> npt.NDArray[np.float64] | npt.NDArray[np.intp]:
+    """The sum of values, or how many there are, at each place of a grid."""
+    return np.bincount(row * shape[1] + column, values, shape[0] * shape[1]).reshape(shape)
