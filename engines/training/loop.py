@@ -14,7 +14,7 @@ from torch import nn
 from engines.training.batches import Batches
 from engines.training.cases import Case
 from engines.training.curve import Curve
-from engines.training.losses import training_loss
+from engines.training.losses import balances_of, training_loss
 from engines.training.state import (
     Average,
     Recipe,
@@ -122,6 +122,7 @@ class Trainer:
             batch.label.to(self._device),
             batch.known.to(self._device),
             self._recipe.plan.role,
+            balances_of(self._recipe.plan.network),
         )
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor
 
-from engines.training.models import Role
+from engines.training.models import Network, Role
 
 _SMOOTH = 50.0
 #: What the lung weighs while a network learns lesions.
@@ -35,25 +36,46 @@ BALANCES: dict[Role, Balance] = {
     "lung": Balance(entropy=4.0, missed=0.5),
     "lesion": Balance(entropy=1.5, missed=0.6),
 }
+#: Dice with plain, not squared sums, which is what COLI-Net learns by (Shiri et al. 2021).
+_DICE = Balance(entropy=0.0, missed=0.5)
+_OF_NETWORKS: dict[Network, dict[Role, Balance]] = {"colinet": {"lung": _DICE, "lesion": _DICE}}
 
 
-def training_loss(logits: Tensor, label: Tensor, known: Tensor, role: Role) -> Tensor:
-    """The loss of a role; for lesions that of the lung maps is added at a low weight.
+def balances_of(network: Network) -> Mapping[Role, Balance]:
+    """How the parts of the loss weigh for a network: its paper's way, or else the usual."""
+    return _OF_NETWORKS.get(network, BALANCES)
+
+
+def training_loss(
+    logits: Tensor,
+    label: Tensor,
+    known: Tensor,
+    role: Role,
+    balances: Mapping[Role, Balance] = BALANCES,
+) -> Tensor:
+    """The loss of a role; for lesions that of the lung maps, if any, is added at a low weight.
 
     Parameters
     ----------
-    logits, label, known
+    logits
+        Shape (n, maps, rows, columns).
+    label, known
         Shape (n, maps, rows, columns); see :class:`engines.training.sampling.Sample`.
+        The maps of the lung are passed over where `logits` has none.
     role
         What the network finds.
+    balances
+        How the parts weigh.
     """
     if role == "lung":
-        return segmentation_loss(logits, label, known, BALANCES["lung"])
-    maps = logits.shape[1] // 2
+        return segmentation_loss(logits, label, known, balances["lung"])
+    maps = label.shape[1] // 2
     lesion = segmentation_loss(
-        logits[:, :maps], label[:, :maps], known[:, :maps], BALANCES["lesion"]
+        logits[:, :maps], label[:, :maps], known[:, :maps], balances["lesion"]
     )
-    lung = segmentation_loss(logits[:, maps:], label[:, maps:], known[:, maps:], BALANCES["lung"])
+    if logits.shape[1] == maps:
+        return lesion
+    lung = segmentation_loss(logits[:, maps:], label[:, maps:], known[:, maps:], balances["lung"])
     return lesion + _LUNG_WEIGHT * lung
 
 

@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 from torch import nn
 
+from engines.networks.colinet import COLINet
+from engines.networks.covidlesionnet import COVIDLesionNet
 from engines.networks.denseunet import DenseUNet
 from engines.networks.unet2d import UNet2d
 from engines.networks.unet25d import UNet25d
 from engines.networks.vbnet import VBNet
 
 Role = Literal["lung", "lesion"]
-Network = Literal["unet2d", "unet25d", "vbnet", "denseunet"]
+Network = Literal["unet2d", "unet25d", "vbnet", "denseunet", "colinet", "covidlesionnet"]
 #: HU that become 0 and 1; the same for all models, so that a slice is prepared once.
 WINDOW_HU = (-1350.0, 250.0)
 #: Rows and columns of a plane.
@@ -63,8 +65,9 @@ class ModelPlan:
 
         A lesion network also predicts the lung, which only helps it to learn: the
         maps of the lung follow those of the lesion, and the shipped model drops them.
+        COLI-Net has learnt the lung before it learns lesions.
         """
-        return 2 if self.role == "lesion" else 1
+        return 2 if self.role == "lesion" and self.network != "colinet" else 1
 
     def build(self) -> nn.Module:
         """A fresh network."""
@@ -77,12 +80,20 @@ class ModelPlan:
                 return VBNet(self.width, outputs=self.maps)
             case "denseunet":
                 return DenseUNet(self.width, outputs=self.maps)
+            case "colinet":
+                return COLINet(WINDOW_HU, SIZE, self.width)
+            case "covidlesionnet":
+                return COVIDLesionNet(self.planes, self.width, outputs=self.maps)
 
 
+_ALL = ("thin", "medium", "thick")
 PLANS: dict[str, ModelPlan] = {
-    "lung": ModelPlan("lung", "unet2d", ("thin", "medium", "thick"), 1, 0.0, width=16),
+    "lung": ModelPlan("lung", "unet2d", _ALL, 1, 0.0, width=16),
     "lesion_thick": ModelPlan("lesion", "unet25d", ("medium", "thick"), 3, 3.0, width=24),
     "lesion_thin": ModelPlan("lesion", "vbnet", ("thin",), 16, 3.0, width=16, overlap=4),
+    "colinet_lung": ModelPlan("lung", "colinet", _ALL, 1, 0.0, width=8),
+    "colinet": ModelPlan("lesion", "colinet", _ALL, 1, 0.0, width=8),
+    "covidlesionnet": ModelPlan("lesion", "covidlesionnet", _ALL, 1, 0.0, width=16),
 }
 
 

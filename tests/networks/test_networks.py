@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from engines.networks.blocks3d import folded, unfolded
+from engines.networks.colinet import COLINet
+from engines.networks.covidlesionnet import COVIDLesionNet
 from engines.networks.denseunet import DenseBlock, DenseUNet
 from engines.networks.unet2d import UNet2d
 from engines.networks.unet25d import UNet25d
@@ -22,9 +24,10 @@ class Kind:
     network: nn.Module
     planes: int
     maps: int
+    size: tuple[int, int] = (64, 96)
 
     def input(self, count: int = 2) -> Tensor:
-        return torch.rand(count, self.planes, 64, 96)
+        return torch.rand(count, self.planes, *self.size)
 
 
 _KINDS = {
@@ -32,6 +35,8 @@ _KINDS = {
     "unet25d": Kind(UNet25d(planes=3, width=4), 3, 1),
     "vbnet": Kind(VBNet(width=4), 8, 8),
     "denseunet": Kind(DenseUNet(width=4), 8, 8),
+    "colinet": Kind(COLINet((-1350.0, 250.0), size=64, width=4), 1, 1, (64, 64)),
+    "covidlesionnet": Kind(COVIDLesionNet(planes=1, width=4), 1, 1),
 }
 _CONVOLUTIONS = {nn.BatchNorm2d: nn.Conv2d, nn.BatchNorm3d: nn.Conv3d}
 
@@ -41,7 +46,7 @@ class TestNetworks:
     def test_gives_one_logit_a_pixel(self, kind: Kind) -> None:
         with torch.no_grad():
             logits = kind.network.eval()(kind.input())
-        assert logits.shape == (2, kind.maps, 64, 96)
+        assert logits.shape == (2, kind.maps, *kind.size)
         assert logits.isfinite().all()
         assert logits.std() > 0
 
@@ -68,7 +73,7 @@ class TestNetworks:
         assert all(weight.grad is not None for weight in kind.network.parameters())
 
 
-@pytest.mark.parametrize("network", [UNet25d, VBNet, DenseUNet])
+@pytest.mark.parametrize("network", [UNet25d, VBNet, DenseUNet, COVIDLesionNet])
 def test_width_is_a_parameter(network: type[nn.Module]) -> None:
     small, large = (sum(p.numel() for p in network(width=w).parameters()) for w in (16, 32))
     assert 3.5 < large / small < 4.5

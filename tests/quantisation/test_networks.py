@@ -21,11 +21,14 @@ from calibration.quantisation.graph import Network
 from calibration.quantisation.write import write_qdq
 
 torch = pytest.importorskip("torch")
+colinet = pytest.importorskip("engines.networks.colinet")
+covidlesionnet = pytest.importorskip("engines.networks.covidlesionnet")
 denseunet = pytest.importorskip("engines.networks.denseunet")
 unet25d = pytest.importorskip("engines.networks.unet25d")
 vbnet = pytest.importorskip("engines.networks.vbnet")
 
-SIZE, PLANES = 64, {"vbnet": 8, "denseunet": 8, "unet25d": 3}
+SIZE = 64
+PLANES = {"vbnet": 8, "denseunet": 8, "unet25d": 3, "colinet": 1, "covidlesionnet": 1}
 
 
 def made(name: str) -> Any:
@@ -35,6 +38,10 @@ def made(name: str) -> Any:
             return vbnet.VBNet(width=8)
         case "denseunet":
             return denseunet.DenseUNet(width=8)
+        case "colinet":
+            return colinet.COLINet((-1350.0, 250.0), SIZE, width=8)
+        case "covidlesionnet":
+            return covidlesionnet.COVIDLesionNet(width=8)
         case _:
             return unet25d.UNet25d(planes=3, width=8)
 

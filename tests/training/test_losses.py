@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from engines.training.losses import BALANCES, Balance, segmentation_loss, training_loss
+from engines.training.losses import (
+    BALANCES,
+    Balance,
+    balances_of,
+    segmentation_loss,
+    training_loss,
+)
 
 _EVEN = Balance(entropy=1.0, missed=0.5)
 
@@ -62,3 +68,15 @@ def test_lesions_weigh_more_than_the_lung_that_helps_to_learn_them() -> None:
     assert training_loss(right, both, seen, "lesion") < 0.01 < lung < lesion
     alone = segmentation_loss(wrong_lung[:, 1:], label, known, BALANCES["lung"])
     torch.testing.assert_close(training_loss(wrong_lung[:, 1:], label, known, "lung"), alone)
+
+
+def test_colinet_learns_by_dice_alone_and_without_the_lung() -> None:
+    label, known = _tensors()
+    logits = torch.randn(label.shape, generator=torch.Generator().manual_seed(1))
+    probability = logits.sigmoid()
+    both = probability.sum() + label.sum()
+    dice = 1 - (2 * (probability * label).sum() + 100) / (both + 100)
+    labels, seen = label.repeat(1, 2, 1, 1), known.repeat(1, 2, 1, 1)
+    loss = training_loss(logits, labels, seen, "lesion", balances_of("colinet"))
+    torch.testing.assert_close(loss, dice)
+    assert balances_of("vbnet") is BALANCES
