@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
+import os
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from engines.models import SHIPPED
 
 _MIB = 2**20
 Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")]
+#: A file; $NAME stands for a variable of the environment, as systemd's $CREDENTIALS_DIRECTORY.
+File = Annotated[Path, AfterValidator(lambda path: Path(os.path.expandvars(path)))]
+Names = tuple[Annotated[str, Field(min_length=1, max_length=64)], ...]
 
 
 class ConfigError(Exception):
@@ -41,6 +53,40 @@ class ServerConfig(_Table):
     )
 
 
+class TlsConfig(_Table):
+    """Encryption, and who callers are. Files are read again when they change."""
+
+    certificate: File | None = Field(
+        None, description="The appliance's certificate with its chain, PEM; none: no TLS"
+    )
+    key: File | None = Field(None, description="Its private key, PEM")
+    client_ca: File | None = Field(
+        None, description="Who signs callers' certificates, PEM; set: a caller must have one"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.certificate is None) != (self.key is None):
+            raise ValueError("a certificate and its key belong together, one of them is missing")
+        if self.client_ca and not self.certificate:
+            raise ValueError("client_ca needs a certificate and a key of the appliance, too")
+        return self
+
+
+class AccessConfig(_Table):
+    """Who may do what, by the names in the callers' certificates (common or alternative)."""
+
+    consoles: Names = Field((), description="Send scans, and read reports of those they sent")
+    dashboards: Names = Field((), description="Watch every scan; read every report")
+    operators: Names = Field((), description="Ask which models serve; read metrics")
+    unencrypted: bool = Field(
+        False, description="Listen beyond the loopback without TLS: anyone there reads everything"
+    )
+    unidentified: bool = Field(
+        False, description="Serve callers without certificate beyond the loopback: all may do all"
+    )
+
+
 class StorageConfig(_Table):
     """What is kept, and for how long."""
 
@@ -53,6 +99,14 @@ class StorageConfig(_Table):
     keep_results_days: float = Field(
         30.0, ge=0, description="Reports and masks are kept this long, days"
     )
+
+
+class AuditConfig(_Table):
+    """The trail of who did what, in the folder `audit` of the state folder."""
+
+    file_mib: int = Field(16, ge=1, description="A file of the trail is closed at this size, MiB")
+    files: int = Field(20, ge=1, description="Files of the trail that are kept, oldest dropped")
+    uids: bool = Field(False, description="Name the DICOM UIDs of study and series in the trail")
 
 
 class ScanConfig(_Table):
@@ -102,9 +156,40 @@ class Config(_Table):
     """The whole configuration of a daemon."""
 
     server: ServerConfig = ServerConfig()
+    tls: TlsConfig = TlsConfig()
+    access: AccessConfig = AccessConfig()
     storage: StorageConfig = StorageConfig()
+    audit: AuditConfig = AuditConfig()
     scan: ScanConfig = ScanConfig()
     engine: EngineConfig = EngineConfig()
+
+    @model_validator(mode="after")
+    def _exposed_knowingly(self) -> Self:
+        """Beyond the loopback only with TLS and known callers, unless told otherwise."""
+        for field in ("listen", "http"):
+            address: str = getattr(self.server, field)
+            if is_loopback(address):
+                continue
+            if not (self.tls.certificate or self.access.unencrypted):
+                raise ValueError(
+                    f"server.{field} = {address} lies beyond the loopback: set tls.certificate and "
+                    "tls.key, or say access.unencrypted = true"
+                )
+            if not (self.tls.client_ca or self.access.unidentified):
+                raise ValueError(
+                    f"server.{field} = {address} lies beyond the loopback: set tls.client_ca, so "
+                    "that callers are known, or say access.unidentified = true"
+                )
+        return self
+
+
+def is_loopback(address: str) -> bool:
+    """Whether HOST:PORT can be reached from this machine alone."""
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def load_config(path: Path | None = None) -> Config:
@@ -128,7 +213,8 @@ def load_config(path: Path | None = None) -> Config:
 
 
 def _fault(place: tuple[int | str, ...], message: str) -> str:
-    return f"{'.'.join(map(str, place))}: {message}"
+    message = message.removeprefix("Value error, ")
+    return f"{'.'.join(map(str, place))}: {message}" if place else message
 
 
 def describe(config: Config) -> str:
@@ -150,6 +236,6 @@ def _assignment(name: str, value: object) -> str:
     if isinstance(value, (str, Path)):
         escaped = str(value).replace("\\", "\\\\").replace('"', '\\"')
         return f'{name} = "{escaped}"'
-    if isinstance(value, tuple):
+    if isinstance(value, tuple | bool):
         return f"{name} = {json.dumps(value)}"
     return f"{name} = {value}"

@@ -15,6 +15,8 @@ from typing import Any
 
 from aiohttp import web
 
+from appliance.access.audit import AuditTrail, Event
+from appliance.access.tls import TlsFiles
 from appliance.config import Config
 from appliance.followup.follow_ups import FollowUps
 from appliance.followup.patients import SALT_NAME, PatientKeys, load_salt
@@ -34,7 +36,9 @@ from appliance.metrics import Metrics
 from appliance.notify import ServiceManager, keep_told, more_time
 from appliance.scan.scan import ScanPolicy
 from appliance.serve.grpc_side import GrpcSide
+from appliance.serve.guard import Guard
 from appliance.serve.http import HttpSide
+from appliance.serve.listening import HttpPort
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
 from breathhold.v1 import types_pb2
@@ -145,6 +149,7 @@ class Daemon:
 
     async def _start(self) -> Addresses:
         storage = self._config.storage
+        self._tls = TlsFiles(self._config.tls) if self._config.tls.certificate else None
         spool = await asyncio.to_thread(Spool, storage.state_dir)
         self._closing.push_async_callback(asyncio.to_thread, spool.close)
         results = ResultsStore(storage.state_dir / "results.sqlite")
@@ -158,8 +163,11 @@ class Daemon:
         await scans.show_finished()
         self._in_background(watch_silence(scans, self._config.scan))
         self._in_background(keep_house(scans, services, storage))
-        http = await self._serve_http(services)
-        side = GrpcSide(self._config.server, services, scans, lambda: self._healthy)
+        guard = Guard(self._config.access, bool(self._config.tls.client_ca), services.trail)
+        http = await self._serve_http(services, guard)
+        side = GrpcSide(
+            self._config.server, services, scans, lambda: self._healthy, guard, self._tls
+        )
         address = await side.start()
         self._closing.push_async_callback(side.stop)
         self._serving = True
@@ -170,6 +178,8 @@ class Daemon:
             return self._status(scans)
 
         self._manager.ready(status())
+        services.trail.note(Event.STARTED)
+        self._closing.callback(services.trail.note, Event.STOPPED)
         self._in_background(keep_told(self._manager, lambda: self._beating, status))
         return Addresses(address, http)
 
@@ -204,6 +214,8 @@ class Daemon:
             engine.hu_cache_bytes,
             engine.plane_cache_bytes,
         )
+        metrics = Metrics()
+        folder = self._config.storage.state_dir / "audit"
         services = Services(
             spool=spool,
             results=results,
@@ -213,7 +225,8 @@ class Daemon:
             planes=planes,
             decoders=decoders,
             board=Board(),
-            metrics=Metrics(),
+            metrics=metrics,
+            trail=AuditTrail(folder, self._config.audit, metrics.audit_failures),
             policy=ScanPolicy(
                 shapes=slab_shapes(self._specs),
                 max_slices=limits.max_slices,
@@ -235,19 +248,22 @@ class Daemon:
         self._devices.start(services.planes, deliver, observe)
         self._closing.push_async_callback(asyncio.to_thread, self._devices.stop)
 
-    async def _serve_http(self, services: Services) -> str:
+    async def _serve_http(self, services: Services, guard: Guard) -> str:
         side = HttpSide(
             services.metrics,
             services.board,
             lambda: self._healthy,
             lambda: self._set_gauges(services),
+            guard,
         )
         runner = web.AppRunner(side.application(), access_log=None)
         await runner.setup()
         self._closing.push_async_callback(runner.cleanup)
-        host, port = _split(self._config.server.http)
-        await web.TCPSite(runner, host, port).start()
-        return f"{host}:{runner.addresses[0][1]}"
+        port = HttpPort(runner, *_split(self._config.server.http), self._tls)
+        address = await port.start()
+        self._closing.push_async_callback(port.stop)
+        self._in_background(port.follow_files())
+        return address
 
     @property
     def _beating(self) -> bool:

@@ -35,6 +35,9 @@ class Metrics:
             ["state"],
             registry=self.registry,
         )
+        self.audit_failures = self._counter(
+            "audit_failures", "Events that could not be written into the audit trail"
+        )
         self.queue_depth = self._gauge("queue_depth", "Slabs that wait for inference")
         self.spool_bytes = self._gauge("spool_bytes", "Bytes in the spool")
         self.pixel_cache_bytes = self._gauge("pixel_cache_bytes", "Bytes of pixels in memory")

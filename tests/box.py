@@ -28,6 +28,7 @@ class Box:
 
     def __init__(self, state: Path, repository: Path | None = None, toml: str = "") -> None:
         self._state, self._toml = state, toml
+        self.state = state / "state"
         if repository:
             self._toml += f'\n[engine]\nrepository = "{repository}"\n'
         self.grpc = self.http = ""

@@ -40,4 +40,6 @@ def configured(
         return Config.model_validate(table)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise CliError(f"{fault['input']!r}: an address must be HOST:PORT") from error
+        if fault["loc"]:
+            raise CliError(f"{fault['input']!r}: an address must be HOST:PORT") from error
+        raise CliError(fault["msg"].removeprefix("Value error, ")) from error

@@ -21,7 +21,7 @@ from appliance.cli.send import send
 from appliance.cli.serve import serve
 from appliance.cli.watch import watch
 
-_DEBUG = "BREATHHOLD_DEBUG"
+_DEBUG, _TLS = "BREATHHOLD_DEBUG", "BREATHHOLD_TLS"
 _INTERRUPTED = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
@@ -41,7 +41,19 @@ app.add_typer(config_app, name="config")
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option(help="Show where an error was raised.")] = False,
+    tls_ca: Annotated[
+        str, typer.Option(metavar="FILE", help="TLS: who signed the appliance's certificate, PEM.")
+    ] = "",
+    tls_certificate: Annotated[
+        str, typer.Option(metavar="FILE", help="TLS: the certificate that says who calls, PEM.")
+    ] = "",
+    tls_key: Annotated[str, typer.Option(metavar="FILE", help="TLS: its private key, PEM.")] = "",
+    tls_name: Annotated[
+        str, typer.Option(help="TLS: the name in the appliance's certificate, if not its host.")
+    ] = "",
 ) -> None:
+    given = {"CA": tls_ca, "CERTIFICATE": tls_certificate, "KEY": tls_key, "NAME": tls_name}
+    os.environ.update({f"{_TLS}_{part}": value for part, value in given.items() if value})
     if debug:
         os.environ[_DEBUG] = "1"
 

@@ -26,12 +26,13 @@ def report(
             "--masks needs --dicom FOLDER, the folder the scan was sent from: "
             "masks travel without geometry"
         )
+    from appliance.cli.connection import connect
     from appliance.cli.masks.pictures import write_pictures
     from appliance.cli.sending.playing import show_report
-    from appliance.client import ScanClient, dicom_slices
+    from appliance.client import dicom_slices
     from appliance.ingest import find_series
 
-    with ScanClient(to) as client:
+    with connect(to) as client:
         found = client.report(scan)
         written = None
         if masks is not None and dicom is not None:

@@ -11,9 +11,11 @@ from appliance.client.errors import ClientError
 from appliance.client.masks import mask_plane
 from appliance.client.sending import Interrupted, OutgoingScan, ScanEvent
 from appliance.client.slices import DicomSlice, OutgoingSlice, dicom_slices
+from appliance.client.tls import ClientTls
 
 __all__ = [
     "ClientError",
+    "ClientTls",
     "DicomSlice",
     "Interrupted",
     "OutgoingScan",

@@ -12,6 +12,7 @@ import grpc
 
 from appliance.client.errors import ClientError, from_rpc
 from appliance.client.sending import Call, Interrupted, OutgoingScan, ScanEvent, Sending
+from appliance.client.tls import ClientTls
 from breathhold.v1 import (
     model_pb2,
     model_pb2_grpc,
@@ -47,11 +48,22 @@ class ScanClient:
     ----------
     target
         HOST:PORT of the appliance's gRPC address.
+    tls
+        None: not encrypted.
+
+    Raises
+    ------
+    ValueError, OSError
+        When the files of `tls` do not belong together, or cannot be read.
     """
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, tls: ClientTls | None = None) -> None:
         self.target = target
-        self._channel = grpc.insecure_channel(target, options=_OPTIONS)
+        self._channel = (
+            tls.channel(target, _OPTIONS)
+            if tls
+            else grpc.insecure_channel(target, options=_OPTIONS)
+        )
         self._scans = scan_pb2_grpc.ScanServiceStub(self._channel)
         self._triage = triage_pb2_grpc.TriageServiceStub(self._channel)
         self._models = model_pb2_grpc.ModelServiceStub(self._channel)

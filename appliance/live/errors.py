@@ -12,6 +12,7 @@ class CallStatus(enum.Enum):
 
     INVALID_ARGUMENT = "INVALID_ARGUMENT"
     NOT_FOUND = "NOT_FOUND"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
     FAILED_PRECONDITION = "FAILED_PRECONDITION"
     ABORTED = "ABORTED"
     RESOURCE_EXHAUSTED = "RESOURCE_EXHAUSTED"
@@ -58,6 +59,23 @@ def busy(station: str) -> ScanError:
         "SCAN_BUSY",
         "Another station is sending this scan.",
         {"station": station},
+    )
+
+
+def not_allowed(caller: str, method: str) -> ScanError:
+    return ScanError(
+        CallStatus.PERMISSION_DENIED,
+        "NOT_ALLOWED",
+        f"The certificate of {caller or 'this caller'} does not allow this call.",
+        {"method": method},
+    )
+
+
+def not_yours() -> ScanError:
+    return ScanError(
+        CallStatus.PERMISSION_DENIED,
+        "OTHER_CALLERS_SCAN",
+        "Another caller sent this scan; a console reads and sends its own ones.",
     )
 
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 
+from appliance.access.audit import Event
 from appliance.config import ScanConfig, StorageConfig
 from appliance.live.errors import ScanError
 from appliance.live.scans import LiveScans
@@ -67,6 +68,7 @@ async def _forget_slices(scans: LiveScans, services: Services, keep_s: float) ->
         report = await results.run(results.report, scan_id)
         if report and time.time() - report.timing.reported_unix_s > keep_s:
             await scans.remove_slices(scan_id)
+            services.trail.note(Event.DELETED, scan_id=scan_id, why="slices kept long enough")
 
 
 async def _forget_results(services: Services, keep_s: float) -> None:
@@ -74,3 +76,5 @@ async def _forget_results(services: Services, keep_s: float) -> None:
         if not summary.running and time.time() - summary.updated_unix_s > keep_s:
             await services.results.run(services.results.forget, summary.scan_id)
             services.board.remove(summary.scan_id)
+            note = services.trail.note
+            note(Event.DELETED, scan_id=summary.scan_id, why="report kept long enough")

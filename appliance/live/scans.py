@@ -22,6 +22,7 @@ from appliance.live.errors import (
     busy,
     internal,
     not_kept,
+    not_yours,
     results_unavailable,
     shutting_down,
     too_many_scans,
@@ -106,10 +107,12 @@ class LiveScans:
             if self._closing:
                 raise shutting_down()
             found = await self._find(scan_id, request)
-            if isinstance(found, FinishedScan):
-                return found
             if found is None:
                 continue
+            if not await self._is_callers(found, request):
+                raise not_yours()
+            if isinstance(found, FinishedScan):
+                return found
             if not (found.fell_silent or found.ended.is_set()):
                 break
             await found.retired.wait()
@@ -119,6 +122,20 @@ class LiveScans:
         found.opened.station = request.station
         found.opened.priority = wire.urgency(request.priority)
         return found
+
+    async def _is_callers(self, found: LiveScan | FinishedScan, request: pb.OpenScan) -> bool:
+        """Whether the caller sent this scan before, or nobody knows who did."""
+        if isinstance(found, LiveScan):
+            return found.opened.caller in ("", request.caller)
+        return await self._owner(found.scan_id) in ("", request.caller)
+
+    async def _owner(self, scan_id: str) -> str:
+        """Who sent a finished scan; empty when nobody knows."""
+        try:
+            summary = await self._services.results.run(self._services.results.summary, scan_id)
+        except StorageError as error:
+            raise results_unavailable(error) from error
+        return summary.caller if summary else ""
 
     async def _find(self, scan_id: str, request: pb.OpenScan) -> LiveScan | FinishedScan | None:
         """The scan; None when it was being looked for in the spool and was not there."""

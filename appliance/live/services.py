@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from appliance.access.audit import AuditTrail
 from appliance.followup.follow_ups import FollowUps
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
@@ -27,6 +28,8 @@ class Services:
         What infers.
     decoders
         Where bytes become HU.
+    trail
+        Who did what.
     """
 
     spool: Spool
@@ -38,5 +41,6 @@ class Services:
     decoders: Executor
     board: Board
     metrics: Metrics
+    trail: AuditTrail
     policy: ScanPolicy
     limits: IngestLimits

@@ -441,6 +441,7 @@ class LiveScan:
             opened_unix_s=self.opened_unix_s,
             updated_unix_s=time.time(),
             warnings=len(self.report.warnings) if self.report else 0,
+            caller=self.opened.caller,
         )
 
     def _reported_summary(self, report: types_pb2.Report) -> triage_pb2.ScanSummary:

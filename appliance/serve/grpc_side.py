@@ -9,9 +9,11 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from appliance.access.tls import TlsFiles
 from appliance.config import ServerConfig
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
+from appliance.serve.guard import Guard
 from appliance.serve.model_service import ModelService
 from appliance.serve.scan_service import ScanService
 from appliance.serve.triage_service import TriageService
@@ -35,6 +37,10 @@ class GrpcSide:
         Port 0 picks a free port.
     healthy
         True when scans are served.
+    guard
+        Lets calls in.
+    tls
+        None: not encrypted.
     """
 
     def __init__(
@@ -43,11 +49,15 @@ class GrpcSide:
         services: Services,
         scans: LiveScans,
         healthy: Callable[[], bool],
+        guard: Guard,
+        tls: TlsFiles | None = None,
     ) -> None:
         self._config, self._services, self._scans = config, services, scans
-        self._healthy = healthy
+        self._healthy, self._tls = healthy, tls
         self._health = health.aio.HealthServicer()
-        self._server = grpc.aio.server(options=_options(config.max_message_mib * _MIB))
+        self._server = grpc.aio.server(
+            interceptors=[guard], options=_options(config.max_message_mib * _MIB)
+        )
 
     async def start(self) -> str:
         """Answer callers, as not serving until told otherwise; returns HOST:PORT.
@@ -70,7 +80,7 @@ class GrpcSide:
         reflection.enable_server_reflection(names, server)
         await self.tell_health()
         host, _, _ = self._config.listen.rpartition(":")
-        port = _bind(server, self._config.listen)
+        port = _bind(server, self._config.listen, self._tls)
         await server.start()
         return f"{host.strip('[]')}:{port}"
 
@@ -93,8 +103,10 @@ class GrpcSide:
             await self.tell_health()
 
 
-def _bind(server: grpc.aio.Server, address: str) -> int:
+def _bind(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:
     try:
+        if tls:
+            return server.add_secure_port(address, tls.credentials())
         return server.add_insecure_port(address)
     except RuntimeError as error:
         raise OSError(f"gRPC cannot listen on {address}: the address is taken or wrong") from error

@@ -11,6 +11,7 @@ from prometheus_client import exposition
 
 from appliance.live.board import Board
 from appliance.metrics import Metrics
+from appliance.serve.guard import Guard
 
 _PAGE = Path(__file__).with_name("triage.html")
 
@@ -26,6 +27,8 @@ class HttpSide:
         Whether scans are served now.
     refresh
         Called before metrics are read, to set the gauges.
+    guard
+        Lets requests in.
     """
 
     def __init__(
@@ -34,13 +37,14 @@ class HttpSide:
         board: Board,
         healthy: Callable[[], bool],
         refresh: Callable[[], None],
+        guard: Guard,
     ) -> None:
-        self._metrics, self._board = metrics, board
+        self._metrics, self._board, self._guard = metrics, board, guard
         self._healthy, self._refresh = healthy, refresh
         self._page = _PAGE.read_text(encoding="utf-8")
 
     def application(self) -> web.Application:
-        app = web.Application()
+        app = web.Application(middlewares=[self._guard.middleware()])
         app.add_routes(
             [
                 web.get("/", self._triage_page),

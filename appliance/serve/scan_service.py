@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 
 import grpc
 
+from appliance.access.roles import caller
 from appliance.live.errors import CallStatus, ScanError, internal, results_unavailable
 from appliance.live.outbox import Outbox
-from appliance.live.scans import FinishedScan, LiveScans
+from appliance.live.scans import FinishedScan, LiveScans, scan_id_of
 from appliance.live.session import LiveScan
 from appliance.scan.events import CompletedBy
+from appliance.serve.guard import call_record
 from appliance.serve.status import abort
 from appliance.storage.errors import StorageError
 from appliance.storage.results import ResultsStore
@@ -48,6 +50,11 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
     ) -> AsyncIterator[pb.StreamResponse]:
         try:
             request = await _open_request(requests)
+            request.caller = caller().name
+            record = call_record()
+            record.scan_id = scan_id_of(request.series_instance_uid)
+            record.uids["study"] = request.study_instance_uid
+            record.uids["series"] = request.series_instance_uid
             opened = await self._scans.open(request)
             if isinstance(opened, FinishedScan):
                 async for response in self._finished(opened, request):

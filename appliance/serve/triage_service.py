@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 
 import grpc
 
+from appliance.access.roles import caller
 from appliance.followup.course import points
 from appliance.live.board import Board
-from appliance.live.errors import CallStatus, ScanError, results_unavailable
+from appliance.live.errors import CallStatus, ScanError, not_yours, results_unavailable
 from appliance.live.scans import scan_id_of
+from appliance.serve.guard import call_record
 from appliance.serve.status import abort
 from appliance.storage.errors import StorageError
 from appliance.storage.results import CourseScan, ResultsStore
@@ -125,6 +127,19 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
         except StorageError as error:
             raise results_unavailable(error) from error
 
+    async def _check_owner(self, report: types_pb2.Report) -> None:
+        """Raise unless the caller may read this scan, and say in the trail which one it is."""
+        record = call_record()
+        record.scan_id = report.scan_id
+        record.uids["study"] = report.study_instance_uid
+        record.uids["series"] = report.series_instance_uid
+        try:
+            summary = await self._results.run(self._results.summary, report.scan_id)
+        except StorageError as error:
+            raise results_unavailable(error) from error
+        if summary and not caller().may_read(summary.caller):
+            raise not_yours()
+
     async def _report(
         self, request: pb.GetReportRequest | pb.GetMasksRequest | pb.GetCourseRequest
     ) -> types_pb2.Report:
@@ -134,6 +149,7 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
         except StorageError as error:
             raise results_unavailable(error) from error
         if report is not None:
+            await self._check_owner(report)
             return report
         if any(line.scan_id == scan_id for line in self._board.summaries()):
             raise ScanError(

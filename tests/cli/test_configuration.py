@@ -10,10 +10,10 @@ from appliance.cli.errors import CliError
 
 def test_options_lie_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "box.toml"
-    file.write_text('[server]\nlisten = "0.0.0.0:6000"\nhttp = "0.0.0.0:6001"\n')
+    file.write_text('[server]\nlisten = "127.0.0.1:6000"\nhttp = "127.0.0.1:6001"\n')
     config = configured(file, listen="127.0.0.1:0", state=tmp_path)
     assert config.server.listen == "127.0.0.1:0"
-    assert config.server.http == "0.0.0.0:6001"
+    assert config.server.http == "127.0.0.1:6001"
     assert config.storage.state_dir == tmp_path
 
 

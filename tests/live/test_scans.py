@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config import StorageConfig
+from appliance.access.audit import AuditTrail
+from appliance.config import AuditConfig, StorageConfig
 from appliance.followup.follow_ups import FollowUps
 from appliance.followup.patients import PatientKeys
 from appliance.inference.planes import PlaneStore
@@ -48,6 +49,7 @@ async def live_scans(state: Path) -> AsyncIterator[LiveScans]:
             decoders=decoders,
             board=Board(),
             metrics=Metrics(),
+            trail=AuditTrail(state / "audit", AuditConfig()),
             policy=ScanPolicy(shapes={}),
             limits=IngestLimits(),
         )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from appliance.cli.connection import connect
 from appliance.cli.errors import CliError
 from appliance.cli.masks.pictures import Pictures, write_pictures
 from appliance.cli.sending.choosing import choose_series
@@ -81,7 +82,7 @@ def play(
         When the appliance cannot be reached or refuses the scan.
     """
     chosen = choose_series(path, series_uid, every=every)
-    with ScanClient(playing.to) as client:
+    with connect(playing.to) as client:
         if len(chosen) == 1:
             _play_one(client, chosen[0], playing)
         else:

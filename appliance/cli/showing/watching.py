@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from rich.live import Live
 
+from appliance.cli.connection import connect
 from appliance.cli.showing.output import console, print_json
 from appliance.cli.showing.records import summary_record
 from appliance.cli.showing.tables import board_view
@@ -41,7 +42,7 @@ class BoardCopy:
 def print_once(to: str, *, json: bool) -> None:
     """The board as it is now."""
     board = BoardCopy()
-    with ScanClient(to) as client:
+    with connect(to) as client:
         board.apply(next(client.watch()))
     if not json:
         console().print(board_view(board.worst_first()))
@@ -52,7 +53,7 @@ def print_once(to: str, *, json: bool) -> None:
 
 def watch_json(to: str) -> None:
     """One object for each scan, then one for each change."""
-    with ScanClient(to) as client:
+    with connect(to) as client:
         for news in client.watch():
             for record in _records(news):
                 print_json(record)
@@ -70,7 +71,7 @@ def _records(news: pb.WatchResponse) -> Iterator[dict[str, object]]:
 def watch_live(to: str) -> None:
     """The board redrawn at each change until Ctrl-C, across restarts of the appliance."""
     board = BoardCopy()
-    with ScanClient(to) as client, Live(console=console(), refresh_per_second=4) as live:
+    with connect(to) as client, Live(console=console(), refresh_per_second=4) as live:
         try:
             while True:
                 live.update(board_view(board.worst_first(), _follow(client, board, live)))
