@@ -87,10 +87,15 @@ class ModelPlan:
 
 
 _ALL = ("thin", "medium", "thick")
-PLANS: dict[str, ModelPlan] = {
+#: What ships.
+SHIPPED_PLANS: dict[str, ModelPlan] = {
     "lung": ModelPlan("lung", "unet2d", _ALL, 1, 0.0, width=16),
     "lesion_thick": ModelPlan("lesion", "unet25d", ("medium", "thick"), 3, 3.0, width=24),
     "lesion_thin": ModelPlan("lesion", "vbnet", ("thin",), 16, 3.0, width=16, overlap=4),
+}
+#: What ships, and the networks that it is compared with.
+PLANS: dict[str, ModelPlan] = {
+    **SHIPPED_PLANS,
     "colinet_lung": ModelPlan("lung", "colinet", _ALL, 1, 0.0, width=8),
     "colinet": ModelPlan("lesion", "colinet", _ALL, 1, 0.0, width=8),
     "covidlesionnet": ModelPlan("lesion", "covidlesionnet", _ALL, 1, 0.0, width=16),
