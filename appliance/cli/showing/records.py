@@ -116,7 +116,33 @@ def report_record(report: types_pb2.Report) -> Record:
         "spacing_mm": report.spacing_mm,
         "slices_refused": report.timing.slices_refused,
         "disclaimer": report.disclaimer,
+        "follow_up": follow_up_record(report.follow_up) if report.HasField("follow_up") else None,
     }
+
+
+def follow_up_record(follow_up: types_pb2.FollowUp) -> Record:
+    """What has changed since the patient's last scan."""
+    return {
+        "patient_key": follow_up.patient_key,
+        "previous_scan_id": follow_up.previous_scan_id,
+        "previous_unix_s": follow_up.previous_unix_s,
+        "earlier_scans": follow_up.earlier_scans,
+        "direction": direction_name(follow_up.direction),
+        "changes": {
+            change.name: {
+                "before": change.before,
+                "now": change.now,
+                "change": change.change,
+                "direction": direction_name(change.direction),
+            }
+            for change in follow_up.changes
+        },
+    }
+
+
+def direction_name(direction: types_pb2.Direction.ValueType) -> str:
+    """As a word: "unchanged", "increased" or "decreased"."""
+    return name_of(direction, types_pb2.Direction, "DIRECTION_")
 
 
 def _models(models: Mapping[str, types_pb2.ModelReference]) -> Record:

@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from appliance.cli.showing.follow_up import follow_up_rows
 from appliance.cli.showing.records import (
     NO_SCORE,
     completed_by_name,
@@ -50,7 +51,8 @@ def report_view(
     table.add_column("measured", justify="right")
     if truth is not None:
         table.add_column("truth", justify="right")
-    for row in (*_score_rows(report.scores, truth), *_other_rows(report)):
+    rows = (*_score_rows(report.scores, truth), *follow_up_rows(report), *_other_rows(report))
+    for row in rows:
         table.add_row(*row)
     return Group(table, *_remarks(report))
 
