@@ -26,9 +26,11 @@ _START_S = 60
 class Box:
     """`breathhold serve` on free loopback ports; killed at the end of the block."""
 
-    def __init__(self, state: Path, repository: Path | None = None, toml: str = "") -> None:
+    def __init__(
+        self, state: Path, repository: Path | None = None, toml: str = "", *options: str
+    ) -> None:
         self._state, self._toml = state, toml
-        self.state = state / "state"
+        self.state, self._options = state / "state", options
         if repository:
             self._toml += f'\n[engine]\nrepository = "{repository}"\n'
         self.grpc = self.http = ""
@@ -39,7 +41,7 @@ class Box:
         config.write_text(self._toml)
         command = [sys.executable, "-m", "appliance.cli", "serve"]
         command += ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-        command += ["--state", str(self._state / "state"), "--config", str(config)]
+        command += ["--state", str(self.state), "--config", str(config), *self._options]
         self.log = (self._state / "log").open("ab")
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=self.log, text=True, env=os.environ.copy()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-import sys
+import enum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +11,22 @@ from appliance.cli.options import Config, State
 
 if TYPE_CHECKING:
     from appliance.daemon import Addresses
+
+
+class Level(enum.StrEnum):
+    """From what on is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class Format(enum.StrEnum):
+    """How a log line looks."""
+
+    TEXT = "text"
+    JSON = "json"
 
 
 def serve(
@@ -24,26 +39,17 @@ def serve(
     ] = None,
     state: State = None,
     config: Config = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[Level, typer.Option(help="Log from this level on.")] = Level.INFO,
+    log_format: Annotated[Format, typer.Option(help="How log lines look.")] = Format.TEXT,
 ) -> None:
     """Run the daemon until it is told to stop."""
-    _log_to_stderr(log_level)
     from appliance.cli.configuration import configured
     from appliance.daemon import run
+    from appliance.logs import log_to_stderr
 
+    log_to_stderr(log_level, as_json=log_format is Format.JSON)
     run(configured(config, listen=listen, http=http, state=state), ready=_announce)
 
 
 def _announce(addresses: Addresses) -> None:
     print(f"breathhold is ready: gRPC {addresses.grpc}, http {addresses.http}", flush=True)
-
-
-def _log_to_stderr(level: str) -> None:
-    names = ("debug", "info", "warning", "error")
-    if level.lower() not in names:
-        raise typer.BadParameter(f"the log level must be one of {', '.join(names)}")
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s %(message)s",
-    )
