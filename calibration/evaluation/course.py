@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from matplotlib.axes import Axes
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 
 _DPI = 110
@@ -63,10 +63,10 @@ def _line(
     axes: Axes, points: Sequence[CoursePlotPoint], values: Sequence[float], colour: str, name: str
 ) -> None:
     """A line over all sections, its markers by section."""
-    moments = [one.acquired for one in points]
+    moments = [float(date2num(one.acquired)) for one in points]
     axes.plot(moments, values, color=colour, lw=1.4, label=name)
-    for one, value in zip(points, values, strict=True):
-        axes.plot([one.acquired], [value], _MARKERS.get(one.section, "o"), color=colour, ms=6)
+    for one, when, value in zip(points, moments, values, strict=True):
+        axes.plot([when], [value], _MARKERS.get(one.section, "o"), color=colour, ms=6)
 
 
 def _dates(axes: Axes, points: Sequence[CoursePlotPoint]) -> None:
