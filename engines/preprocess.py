@@ -6,17 +6,31 @@ Samples are worked on one by one: a result never depends on what shares its batc
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from nvidia.dali import fn, pipeline_def, types
-from nvidia.dali.pipeline import Pipeline
 
-Device = Literal["cpu", "gpu"]
+from engines.stage import Device, Stage, pipeline_options
+
+__all__ = [
+    "Device",
+    "Frame",
+    "Image",
+    "Mask",
+    "Part",
+    "Plane",
+    "Preparer",
+    "Restorer",
+    "chunks",
+    "image_part",
+    "preparing_inputs",
+    "preparing_stage",
+]
+
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
@@ -59,6 +73,15 @@ class Image:
     frame: Frame
 
 
+class Part(NamedTuple):
+    """A rectangle of a plane, in pixels."""
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+
+
 class Preparer:
     """HU planes to network input: window, fit the field of view, pad with air.
 
@@ -71,7 +94,7 @@ class Preparer:
     batch
         The largest batch that one DALI run takes.
     device, device_id
-        "cpu", or "gpu" with the device's number.
+        "cpu", or "gpu" with the device's number (0 unless told).
     """
 
     def __init__(
@@ -83,23 +106,15 @@ class Preparer:
         device_id: int | None = None,
     ) -> None:
         self._size, self._batch = size, batch
-        options = _options(batch, device_id if device == "gpu" else None)
-        table = _window_table(window_hu)
-        self._stage = _Stage(lambda: _prepare_pipeline(device, table, size, **options))
+        self._stage = preparing_stage(window_hu, size, batch, device, device_id)
 
     def prepare(self, images: Sequence[Image]) -> list[Plane]:
         """Prepared planes, float32 in [0, 1], shape `size`, one an image."""
         return [
-            plane for chunk in _chunks(images, self._batch) for plane in self._prepare_chunk(chunk)
+            plane[..., 0]
+            for chunk in chunks(images, self._batch)
+            for plane in self._stage.run(**preparing_inputs(chunk, self._size))
         ]
-
-    def _prepare_chunk(self, images: Sequence[Image]) -> list[Plane]:
-        sizes = [image.frame.fitted(self._size) for image in images]
-        planes = self._stage.run(
-            hu=[_unsigned(image.hu) for image in images],
-            fitted=[np.array(size, np.float32) for size in sizes],
-        )
-        return [plane[..., 0] for plane in planes]
 
 
 class Restorer:
@@ -117,8 +132,8 @@ class Restorer:
         device_id: int | None = None,
     ) -> None:
         self._threshold, self._batch = threshold, batch
-        options = _options(batch, device_id if device == "gpu" else None)
-        self._stage = _Stage(lambda: _restore_pipeline(device, threshold, **options))
+        options = pipeline_options(batch, device, device_id)
+        self._stage = Stage(lambda: _restore_pipeline(device, threshold, **options))
 
     def restore(self, probabilities: Sequence[Plane], frames: Sequence[Frame]) -> list[Mask]:
         """Masks, shape (frame.rows, frame.columns), one a plane.
@@ -132,7 +147,7 @@ class Restorer:
             for index, plane in enumerate(probabilities)
             if float(plane.max()) >= self._threshold
         ]
-        for chunk in _chunks(reaching, self._batch):
+        for chunk in chunks(reaching, self._batch):
             planes = [_unpadded(probabilities[index], frames[index]) for index in chunk]
             restored = self._restore_chunk(planes, [frames[index] for index in chunk])
             for index, mask in zip(chunk, restored, strict=True):
@@ -147,32 +162,26 @@ class Restorer:
         return [mask[..., 0] for mask in masks]
 
 
-class _Stage:
-    """A DALI pipeline that is built anew when a run fails.
+def preparing_stage(
+    window_hu: tuple[float, float],
+    size: tuple[int, int],
+    batch: int,
+    device: Device,
+    device_id: int | None,
+) -> Stage:
+    """The pipeline of :class:`Preparer`, which has the same parameters."""
+    options, table = pipeline_options(batch, device, device_id), _window_table(window_hu)
+    return Stage(lambda: _prepare_pipeline(device, table, size, **options))
 
-    What was fed to a run that failed would otherwise be the input of the next one.
-    """
 
-    def __init__(self, define: Callable[[], Pipeline]) -> None:
-        self._define = define
-        self._pipeline = self._built()
-
-    def run(self, **inputs: Sequence[npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
-        """Outputs of one batch; each input is a list with one array a sample."""
-        try:
-            for name, samples in inputs.items():
-                self._pipeline.feed_input(name, samples)
-            (output,) = self._pipeline.run()
-        except Exception:
-            self._pipeline = self._built()
-            raise
-        on_cpu = output.as_cpu() if hasattr(output, "as_cpu") else output
-        return [np.array(on_cpu.at(index)) for index in range(len(on_cpu))]
-
-    def _built(self) -> Pipeline:
-        pipeline = self._define()
-        pipeline.build()
-        return pipeline
+def preparing_inputs(
+    images: Sequence[Image], size: tuple[int, int]
+) -> dict[str, list[npt.NDArray[Any]]]:
+    """What that pipeline is fed for a batch of images."""
+    return {
+        "hu": [_unsigned(image.hu) for image in images],
+        "fitted": [np.array(image.frame.fitted(size), np.float32) for image in images],
+    }
 
 
 @pipeline_def  # type: ignore[untyped-decorator]
@@ -202,18 +211,6 @@ def _restore_pipeline(device: Device, threshold: float) -> Any:
     return resized >= threshold
 
 
-def _options(batch: int, device_id: int | None) -> dict[str, Any]:
-    """One run at a time, on as many threads as there are cores."""
-    return {
-        "batch_size": batch,
-        "num_threads": len(os.sched_getaffinity(0)),
-        "device_id": device_id,
-        "prefetch_queue_depth": 1,
-        "exec_pipelined": False,
-        "exec_async": False,
-    }
-
-
 def _window_table(window_hu: tuple[float, float]) -> list[float]:
     """Windowed value of every int16, lowest first."""
     low, high = window_hu
@@ -227,17 +224,22 @@ def _unsigned(hu: npt.NDArray[np.int16]) -> npt.NDArray[np.uint16]:
     return (np.ascontiguousarray(hu).view(np.uint16) ^ _SIGN_BIT)[..., None]
 
 
-def _unpadded(plane: Plane, frame: Frame) -> Plane:
+def image_part(size: tuple[int, int], frame: Frame) -> Part:
     """The part of a prepared plane that shows the image, without the padding.
 
     DALI centres a crop beyond the image and puts the odd row or column of
     padding first.
     """
-    rows, columns = frame.fitted((plane.shape[0], plane.shape[1]))
-    top, left = (plane.shape[0] - rows + 1) // 2, (plane.shape[1] - columns + 1) // 2
-    return np.ascontiguousarray(plane[top : top + rows, left : left + columns])
+    rows, columns = frame.fitted(size)
+    return Part((size[0] - rows + 1) // 2, (size[1] - columns + 1) // 2, rows, columns)
 
 
-def _chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+def _unpadded(plane: Plane, frame: Frame) -> Plane:
+    part = image_part((plane.shape[0], plane.shape[1]), frame)
+    rows = slice(part.top, part.top + part.rows)
+    return np.ascontiguousarray(plane[rows, part.left : part.left + part.columns])
+
+
+def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     for start in range(0, len(items), size):
         yield items[start : start + size]

@@ -1,0 +1,1 @@
+"""The way of a slab that stays on the device: planes, kernels, and bits for masks."""
