@@ -99,6 +99,11 @@ class StorageConfig(_Table):
     keep_results_days: float = Field(
         30.0, ge=0, description="Reports and masks are kept this long, days"
     )
+    patient_salt: File | None = Field(
+        None,
+        description="Salt of the hashes that link a patient's scans, 16 bytes or more; "
+        "made once in state_dir when not set",
+    )
 
 
 class AuditConfig(_Table):
