@@ -153,8 +153,9 @@ class Daemon:
         spool = await asyncio.to_thread(Spool, storage.state_dir)
         self._closing.push_async_callback(asyncio.to_thread, spool.close)
         results = ResultsStore(storage.state_dir / "results.sqlite")
-        self._patient_keys = PatientKeys(load_salt(storage.patient_salt or storage.state_dir / SALT_NAME))
         self._closing.push_async_callback(asyncio.to_thread, results.close)
+        salt = storage.patient_salt or storage.state_dir / SALT_NAME
+        self._patient_keys = PatientKeys(load_salt(salt))
         self._specs = load_repository(self._config.engine.repository)
         queue = InferenceQueue()
         async with more_time(self._manager, "Starting: the engines warm up"):
