@@ -18,6 +18,7 @@ from aiohttp import web
 from appliance.access.audit import AuditTrail, Event
 from appliance.access.tls import TlsFiles
 from appliance.config import Config
+from appliance.failpoints import warn_if_on
 from appliance.followup.follow_ups import FollowUps
 from appliance.followup.patients import SALT_NAME, PatientKeys, load_salt
 from appliance.inference.devices import choose_devices, choose_fallback
@@ -148,6 +149,7 @@ class Daemon:
         await self._closing.aclose()
 
     async def _start(self) -> Addresses:
+        warn_if_on()
         storage = self._config.storage
         self._tls = TlsFiles(self._config.tls) if self._config.tls.certificate else None
         spool = await asyncio.to_thread(Spool, storage.state_dir)

@@ -21,6 +21,7 @@ from pathlib import Path
 from prometheus_client import Counter
 
 from appliance.config import AuditConfig
+from appliance.failpoints import hit
 from appliance.storage.files import FILE_MODE, make_folder
 
 logger = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ class AuditTrail:
     def _append(self, line: bytes) -> None:
         with self._lock:
             try:
+                hit("audit")
                 make_folder(self._folder)
                 self._rotate(len(line))
                 flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from appliance.failpoints import hit
 from appliance.ingest import IngestLimits, SliceRefusedError, read_dicom, read_raw
 from appliance.metrics import Metrics
 from appliance.scan.slice import Slice
@@ -27,6 +28,7 @@ def read_slice(
     """
     with metrics.decode_seconds.time():
         try:
+            hit("decode")
             return _read(message, series_instance_uid, limits)
         except SliceRefusedError:
             raise

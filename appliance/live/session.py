@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Iterable
 
+from appliance.failpoints import hit
 from appliance.inference.queue import Job
 from appliance.inference.serving import Serving
 from appliance.inference.slab_inference import Failure, Outcome, Result
@@ -189,6 +190,7 @@ class LiveScan:
         match first:
             case Accepted():
                 await self._kept.settled(durable)
+                hit("ack")
                 self._services.metrics.slices_received.inc()
                 _acknowledge(outbox, message.sequence, uid, duplicate=False)
             case Duplicate():

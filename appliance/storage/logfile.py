@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
+from appliance.failpoints import hit
 from appliance.storage import files
 from appliance.storage.errors import SpoolReadError, SpoolWriteError
 from appliance.storage.reader import LogContent, LogReader
@@ -60,6 +61,7 @@ class LogFile:
         OSError
             When the system refuses. Call `discard` then.
         """
+        hit("spool.write")
         self._fd = files.open_file(self.path) if self.end else self._create()
         refs, buffers, offset = self._lay_out(records)
         files.write_all(self._fd, buffers, self.end)
@@ -90,10 +92,12 @@ class LogFile:
         OSError
             When the system refuses. Call `discard` then.
         """
+        hit("spool.sync")
         files.sync_data(self._fd)
         if not self.end:
             files.sync_folder(self.path.parent)
             files.sync_folder(self.path.parent.parent)
+        hit("spool.synced")
         self.end = self._written
         self._mark()
         self._close()

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+from appliance.failpoints import hit
 from appliance.storage.database import connect, migrate, named_errors, transaction
 from appliance.storage.errors import ResultsConflictError
 from appliance.storage.files import FILE_MODE, make_folder
@@ -191,6 +192,7 @@ class ResultsStore:
             raise ResultsConflictError("report and summary are of different scans")
         scan_id = report.scan_id
         with self._change() as connection:
+            hit("results.save")
             row = _summary_row(summary, report.study_instance_uid)
             connection.execute(_SAVE_SUMMARY, row)
             blob = report.SerializeToString(deterministic=True)
@@ -199,6 +201,8 @@ class ResultsStore:
             connection.execute(_SAVE_REPORT, (blob, *place, scan_id))
             connection.execute("DELETE FROM masks WHERE scan_id = ?", (scan_id,))
             connection.executemany(_SAVE_MASK, (_mask_row(scan_id, mask) for mask in masks))
+            hit("results.commit")
+        hit("results.saved")
 
     def summary(self, scan_id: str) -> triage_pb2.ScanSummary | None:
         """Return what is known of a scan; None when it is not known."""

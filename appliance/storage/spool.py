@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from appliance.failpoints import hit
 from appliance.storage import files
 from appliance.storage.errors import (
     SpoolCorruptError,
@@ -165,6 +166,7 @@ class Spool:
         self._folder.log_path(scan_id)
         if scan_id in self._unrecovered:
             raise _not_recovered(scan_id)
+        hit("spool.queue")
         return self._writer.submit(scan_id, record)
 
     def scans(self) -> list[str]:
@@ -251,6 +253,7 @@ class Spool:
         """
         with self._recovering:
             self._writer.drop(scan_id)
+            hit("spool.remove")
             self._folder.remove(scan_id)
             self._unrecovered.discard(scan_id)
 
