@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +25,7 @@ __all__ = [
     "ModelError",
     "ModelSpec",
     "WarmUp",
+    "half",
     "load_repository",
     "load_spec",
 ]
@@ -165,6 +166,11 @@ class ModelSpec:
                     return artefact
         wanted = f" for {' or '.join(dialects)}" if dialects and precision != "fp32" else ""
         raise ModelError(f"{self.name}: no {precision} artefact{wanted}")
+
+
+def half(spec: ModelSpec) -> Artefact:
+    """The model's fp32 file, to be made fp16 by a runtime that can; it needs no gate."""
+    return replace(spec.artefact("fp32"), precision="fp16")
 
 
 def load_spec(folder: Path) -> ModelSpec:

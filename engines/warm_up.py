@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -15,15 +16,29 @@ from engines.runtimes import Executable
 _TOLERANCE = {"fp32": 0.01, "fp16": 0.02, "int8": 0.05}
 
 
+class WarmUpError(ModelError):
+    """An engine that answers the warm-up wrongly."""
+
+
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A model made runnable on this box."""
+    """A model made runnable on this box.
+
+    Parameters
+    ----------
+    because
+        Why this artefact serves, in words.
+    seconds_per_slab
+        By precision, of those that were timed before it was chosen, s.
+    """
 
     spec: ModelSpec
     artefact: Artefact
     runtime: str
     device: str
     executable: Executable
+    because: str = ""
+    seconds_per_slab: Mapping[str, float] = field(default_factory=dict)
 
 
 def warm_up_input(spec: ModelSpec) -> Plane:
@@ -59,7 +74,7 @@ def check_warm_up(engine: Engine) -> None:
 
     Raises
     ------
-    ModelError
+    WarmUpError
         Naming the model and what was wrong.
     """
     slab = warm_up_input(engine.spec)
@@ -68,11 +83,11 @@ def check_warm_up(engine: Engine) -> None:
     planes = engine.spec.output_planes
     shape = (planes, *engine.spec.size) if planes > 1 else engine.spec.size
     if answers.shape[1:] != shape:
-        raise ModelError(f"{name}: the answer's shape is {answers.shape[1:]}, not {shape}")
+        raise WarmUpError(f"{name}: the answer's shape is {answers.shape[1:]}, not {shape}")
     if not np.isfinite(answers).all() or answers.min() < 0 or answers.max() > 1:
-        raise ModelError(f"{name}: the warm-up answer is not a probability")
+        raise WarmUpError(f"{name}: the warm-up answer is not a probability")
     if any(not np.array_equal(answers[0], other) for other in answers[1:]):
-        raise ModelError(f"{name}: the warm-up answer depends on the place in the batch")
+        raise WarmUpError(f"{name}: the warm-up answer depends on the place in the batch")
     expected = engine.spec.warm_up
     if expected is None:
         return
@@ -80,7 +95,7 @@ def check_warm_up(engine: Engine) -> None:
     tolerance = _TOLERANCE[engine.artefact.precision]
     for value, wanted in zip(found, (expected.mean, expected.maximum), strict=True):
         if not math.isclose(value, wanted, abs_tol=tolerance):
-            raise ModelError(
+            raise WarmUpError(
                 f"{name}: the warm-up answer is {found}, the model was sealed with "
                 f"({expected.mean}, {expected.maximum})"
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.models import Artefact, ModelSpec
-from engines.runtimes import RUNTIMES, DeviceLostError, Executable, Runtime
+from engines.runtimes import RUNTIMES, ArtefactRefusedError, DeviceLostError, Executable, Runtime
 
 _CPU = RUNTIMES["openvino"]
 
@@ -29,6 +30,14 @@ class BenchDevice:
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        #: Precisions of which the fastest serves.
+        self.timed: tuple[str, ...] = ()
+        #: Further seconds that a call takes, by precision.
+        self.slower: dict[str, float] = {}
+        #: Precisions that it refuses to load.
+        self.refuses: set[str] = set()
+        #: What was loaded onto it.
+        self.loaded: list[str] = []
         self.armed = False
         self.calls = 0
         #: Calls from this one on fail, as many as `failures` says (None: all).
@@ -41,12 +50,16 @@ class BenchDevice:
         #: The first call waits here for those of other devices.
         self.together: threading.Barrier | None = None
         self.loads_fail = False
+        self.there = True
 
     def version(self) -> str:
         return "bench 1"
 
-    def unavailable(self) -> str | None:
+    def missing(self) -> str | None:
         return None
+
+    def unavailable(self) -> str | None:
+        return None if self.there else "the device is not there"
 
     def device(self) -> str:
         return self.kind
@@ -54,7 +67,11 @@ class BenchDevice:
     def load(self, spec: ModelSpec, artefact: Artefact) -> Executable:
         if self.loads_fail:
             raise self.error("the device does not answer")
-        return _BenchExecutable(_CPU.load(spec, artefact), self)
+        if artefact.precision in self.refuses:
+            raise ArtefactRefusedError(f"{spec.name}: no {artefact.precision} plan for this device")
+        self.loaded.append(f"{spec.name} {artefact.precision}")
+        pause = self.slower.get(artefact.precision, 0.0)
+        return _BenchExecutable(_CPU.load(spec, artefact), self, pause)
 
     def use(self) -> None:
         """Called before each inference."""
@@ -79,9 +96,11 @@ class BenchDevice:
 class _BenchExecutable:
     inner: Executable
     device: BenchDevice
+    pause_s: float
 
     def run(self, slabs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         self.device.use()
+        time.sleep(self.pause_s)
         return self.inner.run(slabs)
 
 
@@ -105,6 +124,11 @@ class BenchRuntime(BenchDevice):
         """From now on calls count: the warm-up is over."""
         for device in self.devices.values():
             device.armed = True
+
+    def time_precisions(self, *timed: str) -> None:
+        """The fastest of these serves."""
+        for device in (self, *self.devices.values()):
+            device.timed = timed
 
     def work_together(self) -> None:
         """No device goes on before each has been called."""

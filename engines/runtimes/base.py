@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
+from engines.device.base import ComputeDevice
+from engines.device.slabs import DeviceSlab
 from engines.models import Artefact, ModelSpec
 
 
 class RuntimeUnavailableError(Exception):
     """The runtime cannot run on this machine; the message says what is missing."""
+
+
+class NoDeviceError(RuntimeUnavailableError):
+    """The runtime is installed; what it runs on is not there, or does not answer."""
 
 
 class DeviceError(Exception):
@@ -21,6 +27,10 @@ class DeviceError(Exception):
 
 class DeviceLostError(DeviceError):
     """The device can do no more in this process: an XID, no memory left, a sticky CUDA error."""
+
+
+class ArtefactRefusedError(DeviceError):
+    """The device cannot be given this artefact; another of the same model it may run."""
 
 
 class Executable(Protocol):
@@ -48,6 +58,39 @@ class Executable(Protocol):
         ...
 
 
+@runtime_checkable
+class DeviceExecutable(Executable, Protocol):
+    """A network whose slabs and answers can stay in the memory of its device."""
+
+    @property
+    def device(self) -> ComputeDevice: ...
+
+    @property
+    def batch(self) -> int:
+        """Slabs of every inference."""
+        ...
+
+    def infer(self, slabs: Sequence[DeviceSlab]) -> list[int]:
+        """Ask for the answers to at most `batch` slabs; only inside ``device.working()``.
+
+        Parameters
+        ----------
+        slabs
+            Planes in the memory of `device`.
+
+        Returns
+        -------
+        The address of each answer there: float32, laid out as `run` gives it. What is asked
+        of the device next finds it there, until the next inference.
+
+        Raises
+        ------
+        DeviceError
+            When the device fails.
+        """
+        ...
+
+
 class Runtime(Protocol):
     """A back end on one device.
 
@@ -56,7 +99,9 @@ class Runtime(Protocol):
     name
         As the configuration calls it.
     precisions
-        What it can execute, the preferred one first.
+        What it can execute, the preferred one first; "fp16" where it makes that of fp32.
+    timed
+        Those of which the fastest serves; empty where the preferred one serves untimed.
     dialects
         The dialects of Q/DQ it executes exactly, the preferred one first.
     by_name_only
@@ -65,6 +110,7 @@ class Runtime(Protocol):
 
     name: str
     precisions: tuple[str, ...]
+    timed: tuple[str, ...]
     dialects: tuple[str, ...]
     by_name_only: bool
 
@@ -89,6 +135,8 @@ class Runtime(Protocol):
             When the runtime cannot run here.
         ModelError
             When the artefact cannot be read.
+        ArtefactRefusedError
+            When the device cannot run it.
         DeviceError
             When the device fails.
         """
@@ -97,6 +145,10 @@ class Runtime(Protocol):
 
 class InstalledRuntime(Runtime, Protocol):
     """A runtime as the registry knows it: on its first device, unless told another."""
+
+    def missing(self) -> str | None:
+        """What is not installed that it needs, with the command; None when all is there."""
+        ...
 
     def by_device(self) -> Mapping[str, Runtime]:
         """Itself on each device that it can use here, by the device's short name ("cpu", "gpu0").

@@ -25,16 +25,20 @@ class OnnxRuntime:
 
     name = "onnxruntime"
     precisions: tuple[str, ...] = ("fp32", "int8")
+    timed: tuple[str, ...] = ()
     dialects: tuple[str, ...] = ("tensorrt", "openvino")
     by_name_only = True
 
     def version(self) -> str:
         return f"onnxruntime {importlib.metadata.version('onnxruntime')}"
 
-    def unavailable(self) -> str | None:
+    def missing(self) -> str | None:
         if importlib.util.find_spec("onnxruntime") is None:
             return "the package onnxruntime is not installed (pip install 'breathhold[calibrate]')"
         return None
+
+    def unavailable(self) -> str | None:
+        return self.missing()
 
     def device(self) -> str:
         if reason := self.unavailable():

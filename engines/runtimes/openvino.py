@@ -24,16 +24,20 @@ class OpenVinoRuntime:
 
     name = "openvino"
     precisions: tuple[str, ...] = ("int8", "fp32")
+    timed: tuple[str, ...] = ()
     dialects: tuple[str, ...] = ("openvino",)
     by_name_only = False
 
     def version(self) -> str:
         return f"openvino {importlib.metadata.version('openvino')}"
 
-    def unavailable(self) -> str | None:
+    def missing(self) -> str | None:
         if importlib.util.find_spec("openvino") is None:
             return "the package openvino is not installed (pip install openvino)"
         return None
+
+    def unavailable(self) -> str | None:
+        return self.missing()
 
     def device(self) -> str:
         if reason := self.unavailable():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engines.runtimes.base import InstalledRuntime, RuntimeUnavailableError
+from engines.runtimes.base import InstalledRuntime, NoDeviceError, RuntimeUnavailableError
 from engines.runtimes.onnxruntime import OnnxRuntime
 from engines.runtimes.openvino import OpenVinoRuntime
 from engines.runtimes.tensorrt import TensorRtRuntime
@@ -24,7 +24,8 @@ def choose(name: str | None = None) -> InstalledRuntime:
     Raises
     ------
     RuntimeUnavailableError
-        When the named one is unknown or cannot run here, or none can.
+        When the named one is unknown or cannot run here, or none can; NoDeviceError when it
+        is installed and nothing is there that it could run on.
     """
     if name is not None:
         return _named(name)
@@ -44,5 +45,6 @@ def _named(name: str) -> InstalledRuntime:
     if runtime is None:
         raise RuntimeUnavailableError(f"no runtime is called {name!r}; there are {list(RUNTIMES)}")
     if reason := runtime.unavailable():
-        raise RuntimeUnavailableError(f"{name}: {reason}")
+        kind = RuntimeUnavailableError if runtime.missing() else NoDeviceError
+        raise kind(f"{name}: {reason}")
     return runtime

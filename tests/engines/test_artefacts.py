@@ -123,7 +123,7 @@ def test_what_is_not_gated_is_refused_and_passed_over_by_default(
     with caplog.at_level(logging.WARNING):
         assert choose_artefact(spec, choose("openvino")).precision == "fp32"
     assert re.search(message, caplog.text)
-    assert "lung is not served in int8" in caplog.text
+    assert "lung: int8 is not served" in caplog.text
 
 
 def test_an_artefact_of_another_dialect_is_not_served(tmp_path: Path) -> None:

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from engines.artefacts import ModelError
 from engines.models import ModelSpec
 from engines.runtimes.tensorrt.flavours import Flavour, create_network, library_log, set_target
-
-logger = logging.getLogger(__name__)
 
 
 class BuildError(ModelError):
@@ -74,27 +70,13 @@ def build_plan(
         When the network cannot be parsed or built.
     """
     trt = flavour.load()
-    monitor = _monitor(trt, tell)
-    with ThreadPoolExecutor(1, "build") as pool:
-        building = pool.submit(_build, trt, flavour, order, monitor, timings)
-        try:
-            return building.result()
-        except KeyboardInterrupt:
-            monitor.stopped = True
-            raise
-
-
-def _build(
-    trt: Any, flavour: Flavour, order: Order, monitor: Any, timings: bytes
-) -> tuple[bytes, bytes]:
-    """In a thread of its own: Ctrl-C raised in a callback of the library would be swallowed."""
     log = library_log(trt)
     log.take()
     builder = trt.Builder(log)
     network = create_network(trt, builder)
     _parse(trt, order, network, log)
     config = _config(trt, flavour, builder, order)
-    config.progress_monitor = monitor
+    config.progress_monitor = _monitor(trt, tell)
     cache = None if flavour.ahead_of_time else _timing_cache(config, timings)
     plan = builder.build_serialized_network(network, config)
     if plan is None:
@@ -149,13 +131,12 @@ def _monitor(trt: Any, tell: Callable[[str], None]) -> Any:
 
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            self.stopped = False
 
         def phase_start(self, phase: str, parent: str | None, steps: int) -> None:
             tell(phase)
 
         def step_complete(self, phase: str, step: int) -> bool:
-            return not self.stopped
+            return True
 
         def phase_finish(self, phase: str) -> None:
             """Nothing to tell."""

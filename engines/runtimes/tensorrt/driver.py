@@ -3,7 +3,7 @@
 References
 ----------
 CUDA Driver API: cuInit, cuDriverGetVersion, cuDeviceGetCount, cuDeviceGetName,
-cuDeviceGetAttribute.
+cuDeviceGetAttribute, cuGetErrorName.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import ctypes
 from dataclasses import dataclass
 from pathlib import Path
 
-_SUCCESS = 0
+_SUCCESS, _NO_DEVICE = 0, 100  # CUresult
 _NAME_LENGTH = 256
 _CAPABILITY_MAJOR, _CAPABILITY_MINOR = 75, 76  # CUdevice_attribute
 _KERNEL_MODULE = Path("/proc/driver/nvidia/version")
@@ -28,10 +28,13 @@ class Gpu:
         As the driver calls it.
     capability
         Its compute capability as "sm_89".
+    ordinal
+        Its number among those that CUDA shows this process (CUDA_VISIBLE_DEVICES).
     """
 
     name: str
     capability: str
+    ordinal: int = 0
 
 
 def gpus() -> list[Gpu]:
@@ -42,7 +45,18 @@ def gpus() -> list[Gpu]:
         return []
     if cuda.cuDeviceGetCount(ctypes.byref(count)) != _SUCCESS:
         return []
-    return [_gpu(cuda, device) for device in range(count.value)]
+    found = (_gpu(cuda, device) for device in range(count.value))
+    return [gpu for gpu in found if gpu]
+
+
+def trouble() -> str | None:
+    """Why CUDA cannot start where there is a driver, as "cuInit: CUDA_ERROR_SYSTEM_NOT_READY"."""
+    cuda = _library()
+    if cuda is None or (code := cuda.cuInit(0)) in (_SUCCESS, _NO_DEVICE):
+        return None
+    name = ctypes.c_char_p()
+    cuda.cuGetErrorName(code, ctypes.byref(name))
+    return f"cuInit: {name.value.decode() if name.value else code}"
 
 
 def cuda_version() -> str | None:
@@ -69,14 +83,17 @@ def _library() -> ctypes.CDLL | None:
         return None
 
 
-def _gpu(cuda: ctypes.CDLL, ordinal: int) -> Gpu:
+def _gpu(cuda: ctypes.CDLL, ordinal: int) -> Gpu | None:
+    """One of the GPUs; None when it does not answer."""
     device, name = ctypes.c_int(), ctypes.create_string_buffer(_NAME_LENGTH)
-    cuda.cuDeviceGet(ctypes.byref(device), ordinal)
-    cuda.cuDeviceGetName(name, _NAME_LENGTH, device)
+    if cuda.cuDeviceGet(ctypes.byref(device), ordinal) != _SUCCESS:
+        return None
+    if cuda.cuDeviceGetName(name, _NAME_LENGTH, device) != _SUCCESS:
+        return None
     major, minor = (
         _attribute(cuda, device, which) for which in (_CAPABILITY_MAJOR, _CAPABILITY_MINOR)
     )
-    return Gpu(name.value.decode(), f"sm_{major}{minor}")
+    return Gpu(name.value.decode(), f"sm_{major}{minor}", ordinal)
 
 
 def _attribute(cuda: ctypes.CDLL, device: ctypes.c_int, which: int) -> int:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from engines.artefacts import Artefact
-from engines.models import ModelSpec
+from engines.models import ModelSpec, half
 from engines.runtimes.base import RuntimeUnavailableError
-from engines.runtimes.tensorrt.building import Order, build_plan
+from engines.runtimes.tensorrt.apart import build_apart
+from engines.runtimes.tensorrt.building import Order
 from engines.runtimes.tensorrt.cache import PlanCache, PlanKey
+from engines.runtimes.tensorrt.driver import gpus
 from engines.runtimes.tensorrt.flavours import CURRENT, Flavour, resolve_target
+
+__all__ = ["Plan", "ensure_plan", "half", "network_of"]
 
 #: Slabs an inference may have. Every inference of one executable has the same number.
 _BATCHES = {"neighbours": (1, 8), "block": (1, 4)}
@@ -28,6 +33,8 @@ class Plan:
         What it was built from.
     path
         Where it is kept.
+    unkept
+        Why it could not be kept; empty when it is.
     content
         The plan itself.
     built
@@ -41,11 +48,7 @@ class Plan:
     content: bytes
     built: bool
     seconds: float
-
-
-def half(spec: ModelSpec) -> Artefact:
-    """What fp16 is built from: the model's fp32 file."""
-    return replace(spec.artefact("fp32"), precision="fp16")
+    unkept: str = ""
 
 
 def ensure_plan(
@@ -56,8 +59,11 @@ def ensure_plan(
     target: str = CURRENT,
     tell: Callable[[str], None] = lambda phase: None,
     again: bool = False,
+    gpu: int | None = None,
 ) -> Plan:
     """The plan of an artefact for a target.
+
+    Where the cache cannot be written, what was built is in the answer all the same.
 
     Parameters
     ----------
@@ -73,18 +79,36 @@ def ensure_plan(
         Called with each phase of a build.
     again
         Build it even when it is there.
+    gpu
+        Ordinal of the GPU to build on, where a library needs one; by default the first of
+        that target.
 
     Raises
     ------
     ModelError
         When the file is not the recorded one, the library cannot build for the target,
-        or it refuses the network.
+        or it refuses the network, or others may write to the cache.
     RuntimeUnavailableError
         When the library is not installed.
+    LoadStoppedError
+        When this thread is to load no further.
     """
     started = time.monotonic()
-    target = resolve_target(flavour, target)
-    key = PlanKey(
+    key = _key(flavour, spec, artefact, resolve_target(flavour, target))
+    plan = None if again else cache.find(key)
+    built, unkept = False, ""
+    if plan is None:
+        with ExitStack() as turn:
+            unkept = _wait_for_turn(turn, cache)
+            plan = None if again else cache.find(key)  # another process may have built it
+            if plan is None:
+                plan, timings = _build(flavour, spec, artefact, key, cache, tell, gpu)
+                built, unkept = True, unkept or _keep(cache, key, plan, timings)
+    return Plan(key, cache.path(key), plan, built, time.monotonic() - started, unkept)
+
+
+def _key(flavour: Flavour, spec: ModelSpec, artefact: Artefact, target: str) -> PlanKey:
+    return PlanKey(
         model=spec.name,
         source=artefact.sha256,
         precision=artefact.precision,
@@ -94,14 +118,25 @@ def ensure_plan(
         slab=(spec.planes, *spec.size),
         batches=_BATCHES[spec.form],
     )
-    plan = None if again else cache.find(key)
-    built = False
-    if plan is None:
-        with cache.locked():
-            plan = None if again else cache.find(key)  # another process may have built it
-            if plan is None:
-                plan, built = _build(flavour, spec, artefact, key, cache, tell), True
-    return Plan(key, cache.path(key), plan, built, time.monotonic() - started)
+
+
+def _wait_for_turn(turn: ExitStack, cache: PlanCache) -> str:
+    """Hold the cache until `turn` ends; why that cannot be, where it cannot."""
+    try:
+        turn.enter_context(cache.locked())
+    except OSError as error:
+        return str(error)
+    return ""
+
+
+def _keep(cache: PlanCache, key: PlanKey, plan: bytes, timings: bytes) -> str:
+    """Keep what was built; why that cannot be, where it cannot."""
+    try:
+        cache.keep(key, plan)
+        cache.keep_timings(key, timings)
+    except OSError as error:
+        return str(error)
+    return ""
 
 
 def _build(
@@ -111,13 +146,15 @@ def _build(
     key: PlanKey,
     cache: PlanCache,
     tell: Callable[[str], None],
-) -> bytes:
+    gpu: int | None,
+) -> tuple[bytes, bytes]:
     artefact.verify()
     order = Order(spec, key.precision, network_of(artefact), key.target, key.batches)
-    plan, timings = build_plan(flavour, order, tell, cache.timings(key))
-    cache.keep(key, plan)
-    cache.keep_timings(key, timings)
-    return plan
+    if flavour.ahead_of_time:
+        gpu = None
+    elif gpu is None:
+        gpu = next(one.ordinal for one in gpus() if one.capability == key.target)
+    return build_apart(flavour, order, tell, cache.timings(key), gpu)
 
 
 def network_of(artefact: Artefact) -> bytes:

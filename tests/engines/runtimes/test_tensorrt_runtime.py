@@ -12,11 +12,19 @@ from pathlib import Path
 import onnx
 import pytest
 
-from engines.models import load_spec
-from engines.runtimes import RUNTIMES, DeviceError, RuntimeUnavailableError, choose
-from engines.runtimes.tensorrt import flavours
+from engines.models import ModelSpec, half, load_spec
+from engines.runtimes import (
+    RUNTIMES,
+    ArtefactRefusedError,
+    DeviceError,
+    NoDeviceError,
+    RuntimeUnavailableError,
+    choose,
+)
+from engines.runtimes.tensorrt import flavours, plans
 from engines.runtimes.tensorrt import runtime as tensorrt_runtime
 from engines.runtimes.tensorrt.driver import Gpu, gpus
+from engines.runtimes.tensorrt.plans import Plan
 from tests.tiny_models import write_tiny_repository
 
 NAMES = ("tensorrt", "tensorrt-rtx")
@@ -98,26 +106,99 @@ def test_packages_that_cannot_be_loaded_leave_the_choice_to_the_cpu() -> None:
 
 @no_gpu
 @pytest.mark.usefixtures("half_installed")
-@pytest.mark.parametrize("fault", ["network", "folder"])
 def test_without_a_plan_the_device_is_what_failed(
-    fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a daemon whose GPU gets no plan goes on without it."""
     monkeypatch.setattr(tensorrt_runtime, "load_pycuda", lambda: None)
     folder = write_tiny_repository(tmp_path / "models") / "lung"
-    if fault == "network":
-        old = load_spec(folder).artefact("fp32")
-        network = onnx.load(old.path)
-        network.graph.node[0].op_type = "NoSuch"
-        onnx.save(network, old.path)
-        text = (folder / "spec.toml").read_text()
-        new = hashlib.sha256(old.path.read_bytes()).hexdigest()
-        (folder / "spec.toml").write_text(text.replace(old.sha256, new))
-    else:
-        (tmp_path / "engines").touch()
+    old = load_spec(folder).artefact("fp32")
+    network = onnx.load(old.path)
+    network.graph.node[0].op_type = "NoSuch"
+    onnx.save(network, old.path)
+    text = (folder / "spec.toml").read_text()
+    new = hashlib.sha256(old.path.read_bytes()).hexdigest()
+    (folder / "spec.toml").write_text(text.replace(old.sha256, new))
     spec = load_spec(folder)
-    with pytest.raises(DeviceError, match="lung: there is no plan for this GPU: "):
+    with pytest.raises(ArtefactRefusedError, match="lung: there is no fp32 plan for this GPU: "):
         RUNTIMES["tensorrt-rtx"].load(spec, spec.artefact("fp32"))
+    assert issubclass(ArtefactRefusedError, DeviceError)
+
+
+GPUS = [
+    Gpu("NVIDIA L4", "sm_89", 0),
+    Gpu("NVIDIA H200", "sm_90", 1),
+    Gpu("NVIDIA L4", "sm_89", 2),
+]
+
+
+@pytest.fixture
+def loaded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[int, Plan]]:
+    """A box with three GPUs, which notes the plan that is loaded onto each."""
+    found: list[tuple[int, Plan]] = []
+
+    def load(flavour: flavours.Flavour, spec: ModelSpec, plan: Plan, device: int) -> None:
+        found.append((device, plan))
+
+    for module in (tensorrt_runtime, flavours, plans):
+        monkeypatch.setattr(module, "gpus", lambda: GPUS)
+    find = importlib.util.find_spec
+    there = importlib.util.find_spec("math")
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: there if name == "pycuda" else find(name)
+    )
+    monkeypatch.setattr(tensorrt_runtime, "load_pycuda", lambda: None)
+    monkeypatch.setattr(tensorrt_runtime, "TensorRtExecutable", load)
+    monkeypatch.setenv("BREATHHOLD_ENGINES", str(tmp_path / "engines"))
+    return found
+
+
+@no_gpu
+def test_each_gpu_that_fits_is_a_device_and_equal_ones_share_plans(
+    loaded: list[tuple[int, Plan]], tmp_path: Path
+) -> None:
+    spec = load_spec(write_tiny_repository(tmp_path / "models") / "lung")
+    devices = RUNTIMES["tensorrt-rtx"].by_device()
+    assert list(devices) == ["gpu0", "gpu2"], "TensorRT-RTX does not build for sm_90"
+    words = {runtime.device() for runtime in devices.values()}
+    assert words == {f"NVIDIA L4 (sm_89), {RUNTIMES['tensorrt-rtx'].version()}"}
+    for runtime in devices.values():
+        runtime.load(spec, half(spec))
+    assert [device for device, _ in loaded] == [0, 2]
+    assert [plan.built for _, plan in loaded] == [True, False]
+    assert loaded[0][1].content == loaded[1][1].content
+
+
+@no_gpu
+def test_what_cannot_be_kept_serves_with_a_warning(
+    loaded: list[tuple[int, Plan]], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    spec = load_spec(write_tiny_repository(tmp_path / "models") / "lung")
+    (tmp_path / "engines").touch()
+    RUNTIMES["tensorrt-rtx"].load(spec, spec.artefact("fp32"))
+    assert loaded[0][1].content
+    assert "cannot be kept" in caplog.text
+    assert "is built again at each start" in caplog.text
+
+
+@no_gpu
+@pytest.mark.usefixtures("loaded")
+def test_a_gpu_that_is_gone_and_one_that_does_not_fit_are_said(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    bound = RUNTIMES["tensorrt-rtx"].by_device()["gpu2"]
+    monkeypatch.setattr(tensorrt_runtime, "gpus", lambda: GPUS[1:2])
+    assert bound.unavailable() == "gpu2 is not there any more"
+    with pytest.raises(NoDeviceError, match=r"it builds for .*sm_89.*, the GPU here is sm_90"):
+        choose("tensorrt-rtx")
+
+
+@no_gpu
+@pytest.mark.usefixtures("nothing_installed")
+def test_what_is_not_installed_is_no_lost_device() -> None:
+    with pytest.raises(RuntimeUnavailableError, match="is not installed") as caught:
+        choose("tensorrt")
+    assert not isinstance(caught.value, NoDeviceError)
 
 
 @no_gpu
