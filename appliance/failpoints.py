@@ -87,6 +87,18 @@ def plan(text: str) -> dict[str, _Rule]:
     return rules
 
 
+def arm(text: str) -> None:
+    """Take a plan in place of the environment's; counts begin anew.
+
+    Raises
+    ------
+    FailpointError
+        When it is no plan.
+    """
+    global _rules
+    _rules = plan(text)
+
+
 def hit(name: str) -> None:
     """Fail here if that was asked for."""
     if _rules:

@@ -1,0 +1,99 @@
+"""Daemons that live shortly: forked from a process that has read all the code already.
+
+Each is a process of its own that is killed for real; only the seconds that Python and the
+libraries take to be imported are spent once.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Self
+
+import appliance.daemon
+from appliance import failpoints
+from appliance.config import Config
+
+_START_S = 60
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["tests.faults.lives"])
+
+
+def _live(
+    state: str, repository: str, plan: str, settings: dict[str, object], told: Connection
+) -> None:
+    """What the process does: log to a file, fail as planned, serve until it ends."""
+    log = os.open(Path(state) / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(log, 2)
+    failpoints.arm(plan)
+    config = Config.model_validate(
+        {
+            "server": {"listen": "127.0.0.1:0", "http": "127.0.0.1:0"},
+            "storage": {"state_dir": state},
+            "engine": {"repository": repository},
+            **settings,
+        }
+    )
+    appliance.daemon.run(config, ready=lambda addresses: told.send(addresses.grpc))
+
+
+class Life:
+    """A daemon on free loopback ports; killed at the end of the block.
+
+    Parameters
+    ----------
+    state
+        Its state folder.
+    plan
+        How it is to fail (:mod:`appliance.failpoints`).
+    settings
+        Further tables of its configuration.
+    """
+
+    def __init__(self, state: Path, repository: Path, plan: str = "", **settings: object) -> None:
+        state.mkdir(parents=True, exist_ok=True)
+        self.state = state
+        self._hears, told = _context.Pipe(duplex=False)
+        arguments = (str(state), str(repository), plan, settings, told)
+        self.process = _context.Process(target=_live, args=arguments, daemon=True)
+        self.process.start()
+        told.close()
+        self.grpc = ""
+
+    def ready(self) -> bool:
+        """Wait until it serves; False when it died before."""
+        try:
+            assert self._hears.poll(_START_S), f"it does not start: {self.log_text()}"
+            self.grpc = self._hears.recv()
+        except EOFError:
+            return False
+        return True
+
+    def __enter__(self) -> Self:
+        assert self.ready(), f"it ended in its start: {self.log_text()}"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def kill(self) -> int:
+        """kill -9, unless it ended by itself; returns its exit status."""
+        return self._end(signal.SIGKILL)
+
+    def stop(self) -> int:
+        """SIGTERM, as systemd does."""
+        return self._end(signal.SIGTERM)
+
+    def _end(self, number: int) -> int:
+        if self.process.is_alive() and self.process.pid:
+            os.kill(self.process.pid, number)
+        self.process.join(30)
+        assert self.process.exitcode is not None, "it does not end"
+        self._hears.close()
+        return self.process.exitcode
+
+    def log_text(self) -> str:
+        return (self.state / "log").read_text(errors="replace")
