@@ -36,6 +36,8 @@ class BenchDevice:
         self.slower: dict[str, float] = {}
         #: Precisions that it refuses to load.
         self.refuses: set[str] = set()
+        #: Precisions in which it answers wrongly.
+        self.errs: set[str] = set()
         #: What was loaded onto it.
         self.loaded: list[str] = []
         self.armed = False
@@ -70,8 +72,7 @@ class BenchDevice:
         if artefact.precision in self.refuses:
             raise ArtefactRefusedError(f"{spec.name}: no {artefact.precision} plan for this device")
         self.loaded.append(f"{spec.name} {artefact.precision}")
-        pause = self.slower.get(artefact.precision, 0.0)
-        return _BenchExecutable(_CPU.load(spec, artefact), self, pause)
+        return _BenchExecutable(_CPU.load(spec, artefact), self, artefact.precision)
 
     def use(self) -> None:
         """Called before each inference."""
@@ -96,12 +97,13 @@ class BenchDevice:
 class _BenchExecutable:
     inner: Executable
     device: BenchDevice
-    pause_s: float
+    precision: str
 
     def run(self, slabs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         self.device.use()
-        time.sleep(self.pause_s)
-        return self.inner.run(slabs)
+        time.sleep(self.device.slower.get(self.precision, 0.0))
+        answers = self.inner.run(slabs)
+        return answers * np.float32("nan") if self.precision in self.device.errs else answers
 
 
 class BenchRuntime(BenchDevice):

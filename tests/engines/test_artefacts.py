@@ -14,42 +14,10 @@ from engines.artefacts import sha256_of
 from engines.models import ModelError, load_repository, load_spec
 from engines.runtimes import choose, choose_artefact
 from engines.segmenter import Segmenter
+from tests.gated_models import EMPTY_FIELD, with_int8
 from tests.tiny_models import write_tiny_repository
 
-#: Changes an ONNX file and not the network: an empty producer name.
-_EMPTY_FIELD = b"\x12\x00"
-
 seal = pytest.importorskip("engines.training.seal").seal
-
-
-def with_int8(repository: Path, *, gate: str = "passed") -> Path:
-    """The lung model with the same network once more as INT8; `gate` "" for no record."""
-    folder = repository / "lung"
-    fp32, int8 = folder / "1" / "model.onnx", folder / "1" / "int8.onnx"
-    int8.write_bytes(fp32.read_bytes() + _EMPTY_FIELD)
-    block = f"""
-[[artefact]]
-precision = "int8"
-dialect = "openvino"
-file = "1/int8.onnx"
-sha256 = "{sha256_of(int8)}"
-"""
-    if gate:
-        block += f"""
-[artefact.gate]
-verdict = "{gate}"
-sha256 = "{sha256_of(int8)}"
-reference = "{sha256_of(fp32)}"
-contract = "{load_spec(folder).contract}"
-cases = ["one"]
-together = []
-runtime = "openvino 1"
-[artefact.gate.figures]
-po_moved_mean = 0.01
-"""
-    with (folder / "spec.toml").open("a") as file:
-        file.write(block)
-    return folder
 
 
 def test_a_gated_artefact_is_preferred(tmp_path: Path) -> None:
@@ -63,13 +31,13 @@ def test_a_gated_artefact_is_preferred(tmp_path: Path) -> None:
 
 def changed_file(folder: Path) -> None:
     path = folder / "1" / "int8.onnx"
-    path.write_bytes(path.read_bytes() + _EMPTY_FIELD)
+    path.write_bytes(path.read_bytes() + EMPTY_FIELD)
     seal(folder)
 
 
 def changed_reference(folder: Path) -> None:
     path = folder / "1" / "model.onnx"
-    path.write_bytes(path.read_bytes() + _EMPTY_FIELD)
+    path.write_bytes(path.read_bytes() + EMPTY_FIELD)
     seal(folder)
 
 
