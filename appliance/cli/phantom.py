@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -25,7 +26,8 @@ def phantom(
 ) -> None:
     """Write a phantom as a DICOM CT series, or as labelled NIfTI."""
     from appliance.cli.showing.output import print_json
-    from appliance.cli.truth import truth_of
+    from appliance.cli.truth import lobe_truth, truth_of
+    from appliance.quantify.lobes import lobe_scores
     from calibration.phantom import make_phantom, write_dicom_series, write_labelled
 
     made = make_phantom(
@@ -43,9 +45,23 @@ def phantom(
     po, pho = truth_of(made)
     count = len(made.hu)
     if json:
-        record = {"event": "phantom", "folder": str(out), "slices": count, "seed": seed}
+        lobes = lobe_truth(made)
         print_json(
-            {**record, "section": section.value, "anatomy": anatomy.value, "po": po, "pho": pho}
+            {
+                "event": "phantom",
+                "folder": str(out),
+                "slices": count,
+                "seed": seed,
+                "section": section.value,
+                "anatomy": anatomy.value,
+                "po": po,
+                "pho": pho,
+                **(asdict(lobe_scores(lobes)) if lobes else {}),
+                "lobes": [
+                    {"name": lobe.name, "lung_ml": lobe.lung_ml, "po": lobe.po, "pho": lobe.pho}
+                    for lobe in lobes
+                ],
+            }
         )
     else:
         scores = "no lung" if po is None else f"PO {po:.1f} %, PHO {pho:.1f} %"

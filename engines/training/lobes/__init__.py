@@ -1,0 +1,1 @@
+"""Training of a lobes model: scans, augmentation, loop, export."""
