@@ -15,6 +15,7 @@ from appliance.cli.config import app as config_app
 from appliance.cli.demo import demo
 from appliance.cli.doctor import doctor
 from appliance.cli.evaluate import evaluate
+from appliance.cli.fit_severity import fit_severity
 from appliance.cli.phantom import phantom
 from appliance.cli.report import report
 from appliance.cli.send import send
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 for verb in (serve, demo, send, watch, report, phantom, evaluate, calibrate, build, doctor):
     app.command()(verb)
+app.command()(fit_severity)
 app.add_typer(config_app, name="config")
 
 

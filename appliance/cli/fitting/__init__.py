@@ -1,0 +1,1 @@
+"""The severity of a site's own patients, fitted and shown."""
