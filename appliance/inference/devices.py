@@ -9,9 +9,12 @@ from functools import partial
 from typing import NoReturn
 
 from appliance.config import EngineConfig
+from engines.choice import Wanted, choice_of
+from engines.lobes import LobeFinder, load_lobes
 from engines.models import ModelError, ModelSpec
 from engines.runtimes import (
     DeviceLostError,
+    NoDeviceError,
     Runtime,
     RuntimeUnavailableError,
     choose,
@@ -35,26 +38,30 @@ class Device:
         Short: "cpu", "gpu0".
     load
         Loads and warms the engines; raises DeviceError when the device fails.
+    load_lobes
+        The same of the lobes model, where there is one.
     """
 
     name: str
     load: Callable[[], Segmenter]
+    load_lobes: Callable[[], LobeFinder | None] = lambda: None
 
 
 def choose_devices(engine: EngineConfig, specs: Sequence[ModelSpec]) -> list[Device]:
     """The devices that infer, by the configuration; at least one.
 
-    They are equal, so that no result depends on which of them it came from. Of "auto"
-    these are the first and those equal to it. One that is named and not there fails
-    when it is loaded, as one that is lost: a box with a broken device still serves.
+    They are equal and run the same artefacts, so that no result depends on which of them it
+    came from. Of "auto" these are the first and those equal to it. One that is not there,
+    though it is named, or its runtime is, fails when it is loaded, as one that is lost: a box
+    with a broken device still serves.
 
     Raises
     ------
     RuntimeUnavailableError
-        When the runtime cannot run here, or the named devices differ.
+        When the runtime is not installed, or the named devices differ.
     """
-    there = choose(engine.runtime).by_device()
-    names = list(there) if engine.devices == "auto" else list(dict.fromkeys(engine.devices))
+    there, why_none = _devices_there(engine)
+    names = _names(engine, there)
     known = {name: there[name] for name in names if name in there}
     kinds = {name: runtime.device() for name, runtime in known.items()}
     unlike = [name for name, kind in kinds.items() if kind != kinds[next(iter(kinds))]]
@@ -65,8 +72,14 @@ def choose_devices(engine: EngineConfig, specs: Sequence[ModelSpec]) -> list[Dev
         )
     for name in unlike:
         logger.warning("%s (%s) is not used: it is not like the first", name, kinds[name])
+    equals = _Equals(engine, specs)
+    why = why_none or f"engine.devices names {{}}, which is not there; there are {', '.join(there)}"
     return [
-        Device(name, _loading(name, there, engine, specs)) for name in names if name not in unlike
+        equals.device(name, there[name])
+        if name in there
+        else Device(name, partial(_is_not_there, why.format(name)))
+        for name in names
+        if name not in unlike
     ]
 
 
@@ -77,7 +90,7 @@ def choose_fallback(
 
     None also where it cannot, which the log says.
     """
-    there = choose(engine.runtime).by_device()
+    there, _ = _devices_there(engine)
     if any(device.name == _FALLBACK_DEVICE and device.name in there for device in devices):
         return None
     precision = "fp32" if engine.precision == "fp32" else None
@@ -88,19 +101,39 @@ def choose_fallback(
     except (RuntimeUnavailableError, ModelError) as error:
         logger.warning("nothing takes over when every device is lost: %s", error)
         return None
-    return Device(_FALLBACK_DEVICE, partial(Segmenter, specs, runtime, precision, engine.batch))
+    load = partial(Segmenter, specs, runtime, precision, engine.batch)
+    return Device(_FALLBACK_DEVICE, load, partial(load_lobes, specs, runtime))
 
 
-def _loading(
-    name: str,
-    there: Mapping[str, Runtime],
-    engine: EngineConfig,
-    specs: Sequence[ModelSpec],
-) -> Callable[[], Segmenter]:
-    if name in there:
-        return partial(Segmenter, specs, there[name], engine.precision, engine.batch)
-    return partial(_is_not_there, name, ", ".join(there))
+class _Equals:
+    """Loads devices that answer alike: what the first of them chose holds for all."""
+
+    def __init__(self, engine: EngineConfig, specs: Sequence[ModelSpec]) -> None:
+        self._specs, self._batch = specs, engine.batch
+        self._wanted: Mapping[str, Wanted] = {spec.name: engine.precision for spec in specs}
+
+    def device(self, name: str, runtime: Runtime) -> Device:
+        return Device(name, partial(self._load, runtime), partial(load_lobes, self._specs, runtime))
+
+    def _load(self, runtime: Runtime) -> Segmenter:
+        segmenter = Segmenter(self._specs, runtime, self._wanted, self._batch)
+        self._wanted = {name: choice_of(one) for name, one in segmenter.engines.items()}
+        return segmenter
 
 
-def _is_not_there(name: str, there: str) -> NoReturn:
-    raise DeviceLostError(f"engine.devices names {name}, which is not there; there are {there}")
+def _devices_there(engine: EngineConfig) -> tuple[Mapping[str, Runtime], str]:
+    """The devices of the runtime by name, and why there is none where there is none."""
+    try:
+        return choose(engine.runtime).by_device(), ""
+    except NoDeviceError as error:
+        return {}, str(error)
+
+
+def _names(engine: EngineConfig, there: Mapping[str, Runtime]) -> list[str]:
+    if engine.devices != "auto":
+        return list(dict.fromkeys(engine.devices))
+    return list(there) or [str(engine.runtime)]
+
+
+def _is_not_there(why: str) -> NoReturn:
+    raise DeviceLostError(why)
