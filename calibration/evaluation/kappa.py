@@ -54,7 +54,8 @@ def cohens_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> Kappa
     kinds = {kind: place for place, kind in enumerate(dict.fromkeys([*first, *second]))}
     table = np.zeros((len(kinds), len(kinds)))
     for one, other in pairs:
-        table[kinds[one], kinds[other]] += 1 / len(pairs)
+        table[kinds[one], kinds[other]] += 1
+    table /= len(pairs)
     rows, columns = table.sum(axis=1), table.sum(axis=0)
     observed, chance = float(np.trace(table)), float(rows @ columns)
     if len(kinds) == 1:
