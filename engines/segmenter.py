@@ -2,54 +2,38 @@
 
 One prepared plane serves every model, so all models of a repository must share
 window and size. The lesion network does not run where there is no lung.
+
+There are two ways: planes lie on the host, or in the memory of the GPU that the engines
+are on, and then do not leave it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
+from engines.choice import Wanted, load_engine
+from engines.device.check import check_device_path
+from engines.device.path import DevicePath
+from engines.device.planes import DevicePlane
+from engines.host_path import HostPath
+from engines.models import ModelError, ModelSpec
+from engines.preprocess import Device, Image, Plane
+from engines.requests import Answer, SegmentRequest, SlabPath, SliceMasks
+from engines.runtimes import (
+    DeviceExecutable,
+    Runtime,
+    RuntimeUnavailableError,
+)
+from engines.warm_up import check_warm_up
 
-from engines.models import Artefact, ModelError, ModelSpec
-from engines.preprocess import Device, Frame, Image, Mask, Plane, Preparer, Restorer
-from engines.runtimes import Runtime, choose_artefact
-from engines.warm_up import Engine, check_warm_up
+__all__ = ["Answer", "Prepared", "SegmentRequest", "Segmenter", "SliceMasks", "Wanted"]
 
-#: A precision, or an artefact itself; None for the preferred one.
-Wanted = str | Artefact | None
+#: Models of other roles are passed over.
+_ROLES = ("lung", "lesion")
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SegmentRequest:
-    """One slab.
-
-    Parameters
-    ----------
-    model
-        Name of the lesion model.
-    planes
-        Foot to head, the target in their middle.
-    frame
-        The target's grid.
-    blended
-        Makes the lesion probability of the target from a block model's answers,
-        asked only where there is lung; None for models that see `planes`.
-    """
-
-    model: str
-    planes: tuple[Plane, ...]
-    frame: Frame
-    blended: Callable[[], Plane] | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SliceMasks:
-    """Masks of one slice in the standard view, on its own grid; lesion lies inside lung."""
-
-    lung: Mask
-    lesion: Mask
+#: A prepared plane, where the segmenter's memory is.
+Prepared = Plane | DevicePlane
 
 
 class Segmenter:
@@ -62,13 +46,14 @@ class Segmenter:
     runtime
         What executes them.
     precision
-        "fp32", "fp16", "int8", or None for the runtime's preferred one that
-        each model has and that passed its gate; or one of these by model name.
-        An artefact in place of a precision is taken as it is, gated or not.
+        "fp32", "fp16", "int8", or None for the best one that each model has and that
+        may be served (:func:`engines.choice.load_engine`); or one of these by model name.
+        An artefact, or an earlier choice, in place of a precision is taken as it is.
     batch
         The largest number of slices worked on at once.
     preprocess_device
-        Where DALI runs.
+        Where DALI runs and planes lie: "gpu" is that of the engines. None: there, when the
+        engines take planes there; else the CPU.
 
     Raises
     ------
@@ -76,7 +61,10 @@ class Segmenter:
         When a role is missing, the models do not share window and size, an
         artefact is not the recorded one, or a warm-up answer is wrong.
     RuntimeUnavailableError
-        When the runtime cannot run here.
+        When the runtime cannot run here, or takes no planes on a GPU though they shall
+        lie there.
+    DeviceError
+        When the device fails, or finds other masks than the CPU.
     """
 
     def __init__(
@@ -85,19 +73,17 @@ class Segmenter:
         runtime: Runtime,
         precision: Wanted | Mapping[str, Wanted] = None,
         batch: int = 16,
-        preprocess_device: Device = "cpu",
+        preprocess_device: Device | None = None,
     ) -> None:
         self.batch = batch
+        specs = [spec for spec in specs if spec.role in _ROLES]
         self._lung = _only_lung(specs)
-        window, size = _shared_input(specs)
-        engines = [_load(spec, runtime, _wanted(spec, precision)) for spec in specs]
+        _check_shared_input(specs)
+        engines = [load_engine(spec, runtime, _wanted(spec, precision)) for spec in specs]
         self.engines = {engine.spec.name: engine for engine in engines}
-        self._preparer = Preparer(window, size, batch, preprocess_device)
-        self._restorers = {
-            spec.name: Restorer(spec.threshold, batch, preprocess_device) for spec in specs
-        }
         for engine in engines:
             check_warm_up(engine)
+        self._path: SlabPath[Any] = self._choose_path(preprocess_device)
 
     @property
     def lung(self) -> ModelSpec:
@@ -107,59 +93,54 @@ class Segmenter:
     def lesion_models(self) -> list[ModelSpec]:
         return [engine.spec for engine in self.engines.values() if engine.spec.role == "lesion"]
 
-    def prepare(self, images: Sequence[Image]) -> list[Plane]:
+    @property
+    def memory(self) -> Hashable:
+        """Where its planes lie: None for the host. Planes of another memory are not for it."""
+        return self._path.memory
+
+    def prepare(self, images: Sequence[Image]) -> Sequence[Prepared]:
         """Network input of some slices, one plane an image; see :class:`Preparer`."""
-        return self._preparer.prepare(images)
+        return self._path.prepare(images)
 
-    def segment(self, requests: Sequence[SegmentRequest]) -> list[SliceMasks]:
+    def segment(self, requests: Sequence[SegmentRequest[Any]]) -> list[SliceMasks]:
         """Masks of some slabs; each depends on its own slab alone."""
-        frames = [request.frame for request in requests]
-        centres = [request.planes[len(request.planes) // 2] for request in requests]
-        probabilities = self._probabilities(self._lung.name, [(centre,) for centre in centres])
-        lungs = self._restorers[self._lung.name].restore(probabilities, frames)
-        lesions = [np.zeros_like(lung) for lung in lungs]
-        for name in sorted({request.model for request in requests}):
-            chosen = [
-                index
-                for index, request in enumerate(requests)
-                if request.model == name and lungs[index].any()
-            ]
-            probabilities = self._lesion_probabilities(name, [requests[i] for i in chosen])
-            found = self._restorers[name].restore(probabilities, [frames[i] for i in chosen])
-            for index, mask in zip(chosen, found, strict=True):
-                lesions[index] = mask & lungs[index]
-        return [SliceMasks(*masks) for masks in zip(lungs, lesions, strict=True)]
+        return self._path.segment(requests)
 
-    def answer_block(self, model: str, planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Lesion probabilities of every plane of a block, both of shape (planes, rows, columns)."""
-        answer: npt.NDArray[np.float32] = self.engines[model].executable.run(planes[None])[0]
-        return answer
+    def answer_block(self, model: str, planes: Sequence[Sequence[Prepared]]) -> Answer[Prepared]:
+        """Lesion probabilities of the planes of a block, each the mean of some slices.
 
-    def _lesion_probabilities(self, model: str, requests: Sequence[SegmentRequest]) -> list[Plane]:
-        if self.engines[model].spec.form == "neighbours":
-            return self._probabilities(model, [request.planes for request in requests])
-        return [_blended(request) for request in requests]
+        Parameters
+        ----------
+        model
+            Name of a block model.
+        planes
+            The prepared slices of each plane, which are summed in their order.
+        """
+        return self._path.answer_block(model, planes)
 
-    def _probabilities(self, model: str, slabs: Sequence[tuple[Plane, ...]]) -> list[Plane]:
-        if not slabs:
-            return []
-        stacked = np.stack([np.stack(planes) for planes in slabs])
-        return list(self.engines[model].executable.run(stacked))
+    def blend(self, weights: Sequence[float], planes: Sequence[Prepared]) -> Prepared:
+        """The weighted sum of some probabilities, in their order."""
+        blended: Prepared = self._path.blend(weights, planes)
+        return blended
 
-
-def _blended(request: SegmentRequest) -> Plane:
-    if request.blended is None:
-        raise ValueError(f"{request.model} answers blocks, it was asked about neighbours")
-    return request.blended()
+    def _choose_path(self, wanted: Device | None) -> SlabPath[Any]:
+        on_device = {
+            name: (engine.spec, engine.executable)
+            for name, engine in self.engines.items()
+            if isinstance(engine.executable, DeviceExecutable)
+        }
+        if wanted == "cpu" or (wanted is None and len(on_device) < len(self.engines)):
+            return HostPath(self.engines, self._lung.name, self.batch)
+        if len(on_device) < len(self.engines):
+            runtime = self.engines[self._lung.name].runtime
+            raise RuntimeUnavailableError(f"{runtime} does not take planes on a GPU")
+        path = DevicePath(on_device, self._lung.name, self.batch)
+        check_device_path(path, self.engines[self._lung.name])
+        return path
 
 
 def _wanted(spec: ModelSpec, precision: Wanted | Mapping[str, Wanted]) -> Wanted:
     return precision.get(spec.name) if isinstance(precision, Mapping) else precision
-
-
-def _load(spec: ModelSpec, runtime: Runtime, wanted: Wanted) -> Engine:
-    artefact = wanted if isinstance(wanted, Artefact) else choose_artefact(spec, runtime, wanted)
-    return Engine(spec, artefact, runtime.name, runtime.device(), runtime.load(spec, artefact))
 
 
 def _only_lung(specs: Sequence[ModelSpec]) -> ModelSpec:
@@ -171,10 +152,7 @@ def _only_lung(specs: Sequence[ModelSpec]) -> ModelSpec:
     return lungs[0]
 
 
-def _shared_input(
-    specs: Sequence[ModelSpec],
-) -> tuple[tuple[float, float], tuple[int, int]]:
+def _check_shared_input(specs: Sequence[ModelSpec]) -> None:
     inputs = {(spec.window_hu, spec.size) for spec in specs}
     if len(inputs) != 1:
         raise ModelError(f"all models must share window and size, found {sorted(inputs)}")
-    return next(iter(inputs))

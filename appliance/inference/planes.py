@@ -8,64 +8,95 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from appliance.inference.coarse import CoarsePlane, coarse_plane
+from appliance.inference.coarse import COARSE, CoarsePlane, coarse_plane
 from appliance.scan.geometry import SliceGeometry, to_standard
 from appliance.scan.slabs import Block
 from appliance.scan.slice import Slice
-from engines.preprocess import Frame, Image, Plane
+from engines.device.coarse import coarse_planes
+from engines.device.planes import DevicePlane
+from engines.preprocess import Frame, Image
+from engines.segmenter import Answer, Prepared
 
 #: Scan id and SOP Instance UID.
 Key = tuple[str, str]
 _MIB = 2**20
 #: Images to network input (:meth:`engines.segmenter.Segmenter.prepare`).
-Prepare = Callable[[Sequence[Image]], list[Plane]]
+Prepare = Callable[[Sequence[Image]], Sequence[Prepared]]
+#: Block planes, each of some prepared slices, to what a model answers about them
+#: (:meth:`engines.segmenter.Segmenter.answer_block`).
+Infer = Callable[[Sequence[Sequence[Prepared]]], Answer[Prepared]]
 
 
 class ForgottenSliceError(LookupError):
     """The scan was let go; nobody waits for this slice any more."""
 
 
-class PixelCache:
-    """Arrays by scan id and name, least recently used dropped first. Safe from any thread."""
+class _Sized(Protocol):
+    @property
+    def nbytes(self) -> int: ...
+
+
+T = TypeVar("T", bound=_Sized)
+
+
+class PixelCache(Generic[T]):
+    """Pixels by scan id and name, least recently used dropped first. Safe from any thread."""
 
     def __init__(self, budget_bytes: int) -> None:
         self._budget = budget_bytes
         self._lock = threading.Lock()
-        self._arrays: OrderedDict[tuple[str, Hashable], npt.NDArray[np.generic]] = OrderedDict()
+        self._held: OrderedDict[tuple[str, Hashable], T] = OrderedDict()
         self._bytes = 0
 
     @property
     def bytes_used(self) -> int:
         return self._bytes
 
-    def get(self, key: tuple[str, Hashable]) -> npt.NDArray[np.generic] | None:
+    def get(self, key: tuple[str, Hashable]) -> T | None:
         with self._lock:
-            if key in self._arrays:
-                self._arrays.move_to_end(key)
-            return self._arrays.get(key)
+            if key in self._held:
+                self._held.move_to_end(key)
+            return self._held.get(key)
 
-    def put(self, key: tuple[str, Hashable], array: npt.NDArray[np.generic]) -> None:
+    def put(self, key: tuple[str, Hashable], pixels: T) -> None:
         with self._lock:
             self._drop(key)
-            self._arrays[key] = array
-            self._bytes += array.nbytes
-            while self._bytes > self._budget and len(self._arrays) > 1:
-                self._drop(next(iter(self._arrays)))
+            self._held[key] = pixels
+            self._bytes += pixels.nbytes
+            while self._bytes > self._budget and len(self._held) > 1:
+                self._drop(next(iter(self._held)))
 
     def forget(self, scan_id: str) -> None:
         with self._lock:
-            for key in [key for key in self._arrays if key[0] == scan_id]:
+            for key in [key for key in self._held if key[0] == scan_id]:
                 self._drop(key)
 
     def _drop(self, key: tuple[str, Hashable]) -> None:
-        array = self._arrays.pop(key, None)
-        if array is not None:
-            self._bytes -= array.nbytes
+        pixels = self._held.pop(key, None)
+        if pixels is not None:
+            self._bytes -= pixels.nbytes
+
+
+class _Memory:
+    """What lies in one memory: prepared planes, and answers about blocks."""
+
+    def __init__(self, prepared_bytes: int, answer_bytes: int) -> None:
+        self.prepared = PixelCache[Prepared](prepared_bytes)
+        self.answers = PixelCache[Answer[Prepared]](answer_bytes)
+
+    @property
+    def bytes_used(self) -> int:
+        return self.prepared.bytes_used + self.answers.bytes_used
+
+    def forget(self, scan_id: str) -> None:
+        self.prepared.forget(scan_id)
+        self.answers.forget(scan_id)
 
 
 class PlaneStore:
@@ -75,13 +106,18 @@ class PlaneStore:
     and the last one is held; what was made of a scan that was forgotten meanwhile is
     not held, even when the scan is back by then.
 
+    What is made on a device lies in its memory and is for its worker alone: another,
+    which takes over when that device is lost, makes it again from HU.
+
     Parameters
     ----------
     reload
         Reads a slice again from the spool, given scan id and SOP Instance UID;
         raises ForgottenSliceError when the scan was let go.
     hu_bytes, prepared_bytes, answer_bytes, coarse_bytes
-        Memory for each kind.
+        Memory of the host for each kind.
+    device_prepared_bytes, device_answer_bytes
+        Memory of each device.
     """
 
     def __init__(
@@ -91,22 +127,29 @@ class PlaneStore:
         prepared_bytes: int = 256 * _MIB,
         answer_bytes: int = 64 * _MIB,
         coarse_bytes: int = 64 * _MIB,
+        device_prepared_bytes: int = 1024 * _MIB,
+        device_answer_bytes: int = 256 * _MIB,
     ) -> None:
         self._reload = reload
         self._lock = threading.Lock()
-        self._hu = PixelCache(hu_bytes)
-        self._prepared = PixelCache(prepared_bytes)
-        self._answers = PixelCache(answer_bytes)
-        self._coarse = PixelCache(coarse_bytes)
+        self._hu = PixelCache[npt.NDArray[np.generic]](hu_bytes)
+        self._coarse = PixelCache[CoarsePlane](coarse_bytes)
+        self._host = _Memory(prepared_bytes, answer_bytes)
+        self._memories: dict[Hashable, _Memory] = {None: self._host}
+        self._device_bytes = device_prepared_bytes, device_answer_bytes
         self._geometries: dict[Key, SliceGeometry] = {}
 
     @property
     def bytes_used(self) -> int:
-        return sum(cache.bytes_used for cache in self._caches)
+        """Of the host's memory."""
+        return sum(held.bytes_used for held in (self._hu, self._coarse, self._host))
 
     @property
-    def _caches(self) -> tuple[PixelCache, ...]:
-        return self._hu, self._prepared, self._answers, self._coarse
+    def device_bytes_used(self) -> int:
+        """Of the memory of all devices."""
+        with self._lock:
+            memories = [memory for memory in self._memories.values() if memory is not self._host]
+        return sum(memory.bytes_used for memory in memories)
 
     def add(self, scan_id: str, arrived: Slice) -> None:
         """Hold the pixels of a newly accepted slice."""
@@ -130,31 +173,32 @@ class PlaneStore:
             self._hold(self._hu, key, found, key, geometry)
         return found.astype(np.int16, copy=False)
 
-    def prepared(self, keys: Sequence[Key], prepare: Prepare) -> dict[Key, Plane]:
+    def prepared(
+        self, keys: Sequence[Key], prepare: Prepare, memory: Hashable = None
+    ) -> dict[Key, Prepared]:
         """Prepared planes of some slices; those not yet prepared are, in one batch.
 
         Parameters
         ----------
         prepare
             Of the caller's device.
+        memory
+            Where it puts them; None for the host.
 
         Raises
         ------
         ForgottenSliceError
             When a scan was forgotten meanwhile.
         """
-        planes = {key: self._prepared.get(key) for key in keys}
+        cache = self._memory(memory).prepared
+        planes = {key: cache.get(key) for key in keys}
         missing = {key: self._check(key) for key, plane in planes.items() if plane is None}
         images = [self._image(key, geometry) for key, geometry in missing.items()]
         made = prepare(images) if images else []
         for (key, geometry), plane in zip(missing.items(), made, strict=True):
-            self._hold(self._prepared, key, plane, key, geometry)
+            self._hold(cache, key, plane, key, geometry)
             planes[key] = plane
-        return {
-            key: plane.astype(np.float32, copy=False)
-            for key, plane in planes.items()
-            if plane is not None
-        }
+        return {key: plane for key, plane in planes.items() if plane is not None}
 
     def answer(
         self,
@@ -162,8 +206,9 @@ class PlaneStore:
         model: str,
         block: Block,
         prepare: Prepare,
-        infer: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]],
-    ) -> npt.NDArray[np.float32]:
+        infer: Infer,
+        memory: Hashable = None,
+    ) -> Answer[Prepared]:
         """What a model answers about a block; inferred when memory does not hold it.
 
         Parameters
@@ -171,7 +216,10 @@ class PlaneStore:
         prepare
             Of the caller's device.
         infer
-            Given the block's planes, shape (planes, rows, columns), answers each.
+            Given the prepared slices of each plane of the block, foot to head, answers
+            about the planes, each the mean of its slices.
+        memory
+            Where both put what they make; None for the host.
 
         Raises
         ------
@@ -179,18 +227,27 @@ class PlaneStore:
             When the scan was forgotten meanwhile.
         """
         key, first = (scan_id, (model, block)), (scan_id, block.planes[0][0])
-        found = self._answers.get(key)
+        cache = self._memory(memory).answers
+        found = cache.get(key)
         if found is None:
             geometry = self._check(first)
-            found = infer(self._block_planes(scan_id, block, prepare))
+            slices = sorted({(scan_id, uid) for plane in block.planes for uid in plane})
+            prepared = self.prepared(slices, prepare, memory)
+            found = infer([[prepared[scan_id, uid] for uid in plane] for plane in block.planes])
             self._check(first)
-            self._hold(self._answers, key, found, first, geometry)
-        return found.astype(np.float32, copy=False)
+            self._hold(cache, key, found, first, geometry)
+        return found
 
-    def hold_coarse(self, key: Key, plane: Plane) -> None:
-        """Hold the coarse plane of a slice whose prepared plane is at hand."""
-        if (geometry := self._geometries.get(key)) and self._coarse.get(key) is None:
-            self._hold(self._coarse, key, coarse_plane(plane), key, geometry)
+    def hold_coarse(self, prepared: Mapping[Key, Prepared]) -> None:
+        """Hold the coarse planes of slices whose prepared planes are at hand."""
+        missing = {
+            key: geometry
+            for key in prepared
+            if (geometry := self._geometries.get(key)) and self._coarse.get(key) is None
+        }
+        made = _coarse_planes([prepared[key] for key in missing])
+        for (key, geometry), plane in zip(missing.items(), made, strict=True):
+            self._hold(self._coarse, key, plane, key, geometry)
 
     def coarse(self, keys: Sequence[Key], prepare: Prepare) -> list[CoarsePlane]:
         """Coarse planes of some slices; made again where memory does not hold them.
@@ -208,40 +265,38 @@ class PlaneStore:
         planes = {key: self._coarse.get(key) for key in keys}
         for key in [key for key, plane in planes.items() if plane is None]:
             geometry = self._check(key)
-            made = coarse_plane(self.prepared([key], prepare)[key])
+            (made,) = _coarse_planes(prepare([self._image(key, geometry)]))
             self._hold(self._coarse, key, made, key, geometry)
             planes[key] = made
-        found = [planes[key] for key in keys]
-        return [plane.astype(np.uint8, copy=False) for plane in found if plane is not None]
-
-    def _block_planes(
-        self, scan_id: str, block: Block, prepare: Prepare
-    ) -> npt.NDArray[np.float32]:
-        """Each plane the mean of its slices, summed foot to head."""
-        keys = sorted({(scan_id, uid) for plane in block.planes for uid in plane})
-        prepared = self.prepared(keys, prepare)
-        means = [np.mean([prepared[scan_id, uid] for uid in plane], 0) for plane in block.planes]
-        return np.stack(means)
+        return [plane for key in keys if (plane := planes[key]) is not None]
 
     def forget(self, scan_id: str) -> None:
         with self._lock:
-            for cache in self._caches:
-                cache.forget(scan_id)
+            self._hu.forget(scan_id)
+            self._coarse.forget(scan_id)
+            for memory in self._memories.values():
+                memory.forget(scan_id)
             for key in [key for key in self._geometries if key[0] == scan_id]:
                 del self._geometries[key]
 
+    def _memory(self, memory: Hashable) -> _Memory:
+        with self._lock:
+            if memory not in self._memories:
+                self._memories[memory] = _Memory(*self._device_bytes)
+            return self._memories[memory]
+
     def _hold(
         self,
-        cache: PixelCache,
+        cache: PixelCache[T],
         name: tuple[str, Hashable],
-        array: npt.NDArray[np.generic],
+        pixels: T,
         key: Key,
         geometry: SliceGeometry,
     ) -> None:
-        """Hold an array made of a slice, unless the slice was forgotten since `geometry` was."""
+        """Hold pixels made of a slice, unless the slice was forgotten since `geometry` was."""
         with self._lock:
             if self._geometries.get(key) is geometry:
-                cache.put(name, array)
+                cache.put(name, pixels)
 
     def _check(self, key: Key) -> SliceGeometry:
         geometry = self._geometries.get(key)
@@ -252,6 +307,14 @@ class PlaneStore:
     def _image(self, key: Key, geometry: SliceGeometry) -> Image:
         hu = to_standard(self.hu(key), geometry).astype(np.int16, copy=False)
         return Image(hu, frame_of(geometry))
+
+
+def _coarse_planes(planes: Sequence[Prepared]) -> list[CoarsePlane]:
+    """Coarse planes of planes that lie in one memory, made there."""
+    on_device = [plane for plane in planes if isinstance(plane, DevicePlane)]
+    if on_device:
+        return coarse_planes(on_device, COARSE)
+    return [coarse_plane(plane) for plane in planes if isinstance(plane, np.ndarray)]
 
 
 def frame_of(geometry: SliceGeometry) -> Frame:

@@ -9,14 +9,15 @@ from functools import partial
 
 import numpy as np
 
+from appliance.failpoints import hit
 from appliance.inference.planes import ForgottenSliceError, Key, PlaneStore, frame_of
 from appliance.inference.queue import Job
 from appliance.quantify.tally import SliceTally, high_opacity, tally_slice
 from appliance.scan.geometry import from_standard
 from appliance.scan.masks import encode_runs
-from engines.preprocess import Mask, Plane
+from engines.preprocess import Mask
 from engines.runtimes import DeviceError, DeviceLostError
-from engines.segmenter import Segmenter, SegmentRequest, SliceMasks
+from engines.segmenter import Prepared, Segmenter, SegmentRequest, SliceMasks
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +96,8 @@ class SlabInference:
 
     def _infer(self, jobs: Sequence[Job]) -> list[Result]:
         keys = {(job.scan_id, uid) for job in jobs for uid in job.slab.planes}
-        planes = self._planes.prepared(sorted(keys), self._segmenter.prepare)
+        segmenter = self._segmenter
+        planes = self._planes.prepared(sorted(keys), segmenter.prepare, segmenter.memory)
         requests = [
             SegmentRequest(
                 job.slab.model,
@@ -105,20 +107,24 @@ class SlabInference:
             )
             for job in jobs
         ]
-        found = self._segmenter.segment(requests)
-        for job in jobs:
-            key: Key = (job.scan_id, job.slab.target)
-            self._planes.hold_coarse(key, planes[key])
+        hit("engine")
+        found = segmenter.segment(requests)
+        hit("engine.answer")
+        targets: list[Key] = [(job.scan_id, job.slab.target) for job in jobs]
+        self._planes.hold_coarse({key: planes[key] for key in targets})
         return [self._result(job, masks) for job, masks in zip(jobs, found, strict=True)]
 
-    def _blended(self, job: Job) -> Plane:
+    def _blended(self, job: Job) -> Prepared:
         """The probability of a target from its blocks, summed in the order of their shares."""
-        model, total = job.slab.model, np.float32(0)
-        prepare, infer = self._segmenter.prepare, partial(self._segmenter.answer_block, model)
-        for share in job.slab.shares:
-            answer = self._planes.answer(job.scan_id, model, share.block, prepare, infer)
-            total = total + np.float32(share.weight) * answer[share.plane]
-        return np.asarray(total)
+        segmenter, model = self._segmenter, job.slab.model
+        infer = partial(segmenter.answer_block, model)
+        answers = [
+            self._planes.answer(
+                job.scan_id, model, share.block, segmenter.prepare, infer, segmenter.memory
+            )[share.plane]
+            for share in job.slab.shares
+        ]
+        return segmenter.blend([share.weight for share in job.slab.shares], answers)
 
     def _result(self, job: Job, masks: SliceMasks) -> Result:
         key: Key = (job.scan_id, job.slab.target)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 PTX = Path(__file__).with_name("kernels.ptx")
 
-Kernel = Literal["combine", "restore"]
+Kernel = Literal["combine", "coarsen", "restore"]
 
 
 class ComputeDevice(Protocol):

@@ -10,6 +10,12 @@ extern "C" __global__ void combine(const Sum *sums, const Source *sources, unsig
   if (pixel < pixels) sum.target[pixel] = summed(sum, sources, pixel);
 }
 
+extern "C" __global__ void coarsen(const Coarsening *jobs, unsigned pixels) {
+  const unsigned pixel = blockIdx.x * blockDim.x + threadIdx.x;
+  const Coarsening job = jobs[blockIdx.y];
+  if (pixel < pixels) job.target[pixel] = coarsened(job, pixel);
+}
+
 // One thread a pixel of the largest mask, one warp a word of bits, one row of blocks a mask.
 extern "C" __global__ void restore(const Restoration *jobs, unsigned most_pixels) {
   const unsigned pixel = blockIdx.x * blockDim.x + threadIdx.x;

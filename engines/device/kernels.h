@@ -1,5 +1,5 @@
 // The arithmetic of the kernels, one pixel at a time, for the device and for the host alike.
-// The structures are those of engines/device/slabs.py and masks.py.
+// The structures are those of engines/device/slabs.py, masks.py and coarse.py.
 
 #pragma once
 
@@ -31,6 +31,28 @@ EVERYWHERE float summed(const Sum &sum, const Source *sources, unsigned pixel) {
   for (unsigned place = sum.first; place < sum.first + sum.count; ++place)
     total += sources[place].weight * sources[place].plane[pixel];
   return sum.count ? total / sum.divisor : 0.0f;
+}
+
+// A plane, and itself with `size` rows and columns in 255 steps; what coarse_plane() makes of it.
+struct Coarsening {
+  const float *plane;
+  unsigned char *target;
+  int rows, columns;
+  int size;
+};
+
+// The mean of the pixels that fall onto one, or the one at its middle where that is no whole
+// number of them.
+EVERYWHERE unsigned char coarsened(const Coarsening &job, unsigned pixel) {
+  const int row = pixel / job.size, column = pixel % job.size;
+  const bool whole = job.rows % job.size == 0 && job.columns % job.size == 0;
+  const int down = whole ? job.rows / job.size : 1, across = whole ? job.columns / job.size : 1;
+  const int top = whole ? row * down : (2 * row + 1) * job.rows / (2 * job.size);
+  const int left = whole ? column * across : (2 * column + 1) * job.columns / (2 * job.size);
+  float total = 0.0f;
+  for (int y = top; y < top + down; ++y)
+    for (int x = left; x < left + across; ++x) total += job.plane[y * job.columns + x];
+  return (unsigned char)rintf(total / (down * across) * 255.0f);
 }
 
 // A probability on the network's grid, and its mask on the slice's own grid.

@@ -29,28 +29,28 @@ class DevicePlane:
         Of its first pixel.
     """
 
-    __slots__ = ("_arena", "address")
+    __slots__ = ("address", "arena")
 
     def __init__(self, arena: PlaneArena, address: int) -> None:
-        self._arena, self.address = arena, address
+        self.arena, self.address = arena, address
 
     @property
     def nbytes(self) -> int:
-        return self._arena.plane_bytes
+        return self.arena.plane_bytes
 
     @property
     def pixels(self) -> int:
-        return self._arena.size[0] * self._arena.size[1]
+        return self.arena.size[0] * self.arena.size[1]
 
     def to_host(self) -> npt.NDArray[np.float32]:
         """A copy on the host, shape (rows, columns)."""
-        device = self._arena.device
+        device = self.arena.device
         with device.working():
             fetched = device.fetch(self.address, self.nbytes)
-        return fetched.view(np.float32).reshape(self._arena.size)
+        return fetched.view(np.float32).reshape(self.arena.size)
 
     def __del__(self) -> None:
-        self._arena.take_back(self.address)
+        self.arena.take_back(self.address)
 
 
 class DeviceBlock:
@@ -70,6 +70,21 @@ class DeviceBlock:
         return self._planes[place]
 
 
+class Scratch:
+    """Memory whose content lasts until it is asked for again; grows with what is asked for."""
+
+    def __init__(self, device: ComputeDevice) -> None:
+        self._device = device
+        self._memory: SupportsInt | None = None
+        self._size = 0
+
+    def address(self, size: int) -> int:
+        """Of so many bytes."""
+        if self._memory is None or self._size < size:
+            self._memory, self._size = self._device.allocate(size), size
+        return int(self._memory)
+
+
 class PlaneArena:
     """Planes of one size on one device. It grows by pieces and never shrinks.
 
@@ -87,6 +102,7 @@ class PlaneArena:
     def __init__(self, device: ComputeDevice, size: tuple[int, int]) -> None:
         self.device, self.size = device, size
         self.plane_bytes = size[0] * size[1] * np.dtype(np.float32).itemsize
+        self.scratch = Scratch(device)
         self._pieces: list[SupportsInt] = []
         self._free: deque[int] = deque()  # its methods are atomic: no lock in a destructor
 
@@ -111,7 +127,7 @@ class PlaneArena:
     def _take(self) -> DevicePlane:
         while True:
             try:
-                return DevicePlane(self, self._free.popleft())
+                return DevicePlane(self, self._free.pop())
             except IndexError:
                 self._grow()
 

@@ -76,9 +76,9 @@ def test_a_block_model_answers_every_plane_and_nothing_else(tmp_path: Path) -> N
     image = chest(np.random.default_rng(3))
     (plane,) = blocks.prepare([image])
     air = np.zeros_like(plane)
-    planes = np.stack([air, plane, plane, plane, air, air, air, air])
-    answer = blocks.answer_block("lesion_thin", planes)
-    assert answer.shape == planes.shape
+    planes = [[given] for given in (air, plane, plane, plane, air, air, air, air)]
+    answer = np.asarray(blocks.answer_block("lesion_thin", planes))
+    assert answer.shape == (8, *plane.shape)
     assert np.array_equal(answer, blocks.answer_block("lesion_thin", planes))
     assert answer[2].max() > 0.9
     assert answer[6].max() < 0.1

@@ -58,7 +58,7 @@ def test_a_coarse_plane_is_held_or_made_again_and_is_the_same() -> None:
     rooms = Rooms()
     (made,) = rooms.store.coarse([(SCAN, UID)], rooms.prepare)  # type: ignore[arg-type]
     other = Rooms()
-    other.store.hold_coarse((SCAN, UID), ramp(256))
+    other.store.hold_coarse({(SCAN, UID): ramp(256)})
     (held,) = other.store.coarse([(SCAN, UID)], other.prepare)  # type: ignore[arg-type]
     np.testing.assert_array_equal(made, held)
     assert (rooms.prepared, other.prepared) == (1, 0)
@@ -66,9 +66,9 @@ def test_a_coarse_plane_is_held_or_made_again_and_is_the_same() -> None:
 
 def test_the_coarse_planes_of_a_forgotten_scan_take_no_memory() -> None:
     rooms = Rooms()
-    rooms.store.hold_coarse((SCAN, UID), ramp(256))
+    rooms.store.hold_coarse({(SCAN, UID): ramp(256)})
     rooms.store.forget(SCAN)
-    rooms.store.hold_coarse((SCAN, UID), ramp(256))
+    rooms.store.hold_coarse({(SCAN, UID): ramp(256)})
     assert rooms.store.bytes_used == 0
     with pytest.raises(ForgottenSliceError):
         rooms.store.coarse([(SCAN, UID)], rooms.prepare)  # type: ignore[arg-type]

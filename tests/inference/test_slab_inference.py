@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,7 @@ from appliance.scan.slice import Slice
 from appliance.scan.stack import Section, Stack
 from engines.models import load_repository
 from engines.runtimes import choose
-from engines.segmenter import Segmenter
+from engines.segmenter import Answer, Prepared, Segmenter
 from tests.inference.test_volume import made_slices
 from tests.tiny_models import write_block_repository
 
@@ -57,7 +58,7 @@ class Rooms:
         self.inferred = 0
         answer = segmenter.answer_block
 
-        def counted(model: str, planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        def counted(model: str, planes: Sequence[Sequence[Prepared]]) -> Answer[Prepared]:
             self.inferred += 1
             return answer(model, planes)
 
@@ -110,7 +111,7 @@ def test_a_block_that_fails_costs_only_the_slices_it_has_a_share_in(
 ) -> None:
     rooms = Rooms(segmenter, monkeypatch)
     broken = rooms.blocks[1]
-    answer: Callable[..., npt.NDArray[np.float32]] = rooms.planes.answer
+    answer: Callable[..., Answer[Prepared]] = rooms.planes.answer
 
     def failing(scan_id: str, model: str, block: Block, *made_by: object) -> object:
         if block == broken:
@@ -131,8 +132,19 @@ def test_the_answer_is_that_of_the_mean_planes(
 ) -> None:
     rooms = Rooms(segmenter, monkeypatch)
     block = rooms.blocks[2]
-    given = rooms.planes.answer(SCAN, "itself", block, segmenter.prepare, lambda planes: planes)
-    for plane, uids in zip(given, block.planes, strict=True):
+    given: list[npt.NDArray[np.float32]] = []
+    executable = segmenter.engines["lesion_thin"].executable
+
+    def noting(slabs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        given.extend(slabs)
+        return run(slabs)
+
+    run = executable.run
+    monkeypatch.setattr(executable, "run", noting)
+    infer = partial(segmenter.answer_block, "lesion_thin")
+    rooms.planes.answer(SCAN, "lesion_thin", block, segmenter.prepare, infer)
+    (planes,) = given
+    for plane, uids in zip(planes, block.planes, strict=True):
         prepared = rooms.planes.prepared([(SCAN, uid) for uid in uids], segmenter.prepare)
         np.testing.assert_allclose(plane, np.mean(list(prepared.values()), axis=0), atol=1e-6)
 
@@ -146,9 +158,9 @@ def test_the_answers_of_a_forgotten_scan_take_no_memory(
     assert rooms.planes.bytes_used == 0
     assert rooms.inference.outcomes([rooms.job(rooms.slabs[40])]) == []
 
-    def forgetting(planes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def forgetting(planes: Sequence[Sequence[Prepared]]) -> Answer[Prepared]:
         rooms.planes.forget(SCAN)
-        return planes
+        return np.stack([np.asarray(plane) for plane, *_ in planes])
 
     for item in rooms.slices:
         rooms.planes.add(SCAN, item)

@@ -8,6 +8,11 @@ extern "C" void combine(const Sum *sums, const Source *sources, unsigned pixels,
       sums[place].target[pixel] = summed(sums[place], sources, pixel);
 }
 
+extern "C" void coarsen(const Coarsening *jobs, unsigned pixels, unsigned count) {
+  for (const Coarsening *job = jobs; job < jobs + count; ++job)
+    for (unsigned pixel = 0; pixel < pixels; ++pixel) job->target[pixel] = coarsened(*job, pixel);
+}
+
 extern "C" void restore(const Restoration *jobs, unsigned most_pixels, unsigned count) {
   for (const Restoration *job = jobs; job < jobs + count; ++job) {
     const unsigned pixels = (unsigned)job->rows * job->columns;

@@ -11,7 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from appliance.inference.coarse import COARSE, coarse_plane
 from engines.device.base import PTX
+from engines.device.coarse import coarse_planes
 from engines.device.compile import compiled, heading
 from engines.device.masks import BitLayout, Restoring, restore
 from engines.device.planes import DevicePlane, PlaneArena
@@ -156,13 +158,23 @@ def test_a_blend_is_the_weighted_sum_bit_for_bit(device: HostDevice) -> None:
     np.testing.assert_array_equal(target, expected)
 
 
+@pytest.mark.parametrize("size", [(256, 256), (128, 128), (384, 256), (64, 64), (100, 192)])
+def test_coarse_planes_are_those_of_the_host(device: HostDevice, size: tuple[int, int]) -> None:
+    rng = np.random.default_rng(10)
+    planes = [rng.random(size, dtype=np.float32) for _ in range(3)]
+    taken = uploaded(PlaneArena(device, size), planes)
+    for plane, found in zip(planes, coarse_planes(taken, COARSE), strict=True):
+        np.testing.assert_array_equal(found, coarse_plane(plane))
+    assert coarse_planes([], COARSE) == []
+
+
 # -- PTX
 
 
 def test_the_ptx_is_of_the_sources_as_they_are() -> None:
     text = PTX.read_text(encoding="utf-8")
     assert text.startswith(heading()), "run python -m engines.device.compile"
-    assert set(re.findall(r"\.visible \.entry (\w+)", text)) == {"combine", "restore"}
+    assert set(re.findall(r"\.visible \.entry (\w+)", text)) == {"combine", "coarsen", "restore"}
 
 
 def test_the_ptx_is_what_the_compiler_makes() -> None:
