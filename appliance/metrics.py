@@ -6,7 +6,11 @@ only, and never anything of a patient.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from engines.warm_up import Engine
 
 _FAST_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 _SLOW_S = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0)
@@ -35,6 +39,18 @@ class Metrics:
             ["state"],
             registry=self.registry,
         )
+        self._engines = Gauge(
+            "breathhold_engine_info",
+            "1 for each model, with the precision and the runtime that serve it",
+            ["model", "precision", "runtime"],
+            registry=self.registry,
+        )
+        self._slab_seconds_timed = Gauge(
+            "breathhold_slab_seconds_timed",
+            "Inference, a slab, in each precision that was timed before one was chosen",
+            ["model", "precision"],
+            registry=self.registry,
+        )
         self.audit_failures = self._counter(
             "audit_failures", "Events that could not be written into the audit trail"
         )
@@ -53,6 +69,16 @@ class Metrics:
         self.last_slice_to_report_seconds = self._histogram(
             "last_slice_to_report_seconds", "The last slice read to the report ready", _SLOW_S
         )
+
+    def show_engines(self, engines: Iterable[Engine]) -> None:
+        """Set the gauges of the engines that serve now."""
+        self._engines.clear()
+        self._slab_seconds_timed.clear()
+        for engine in engines:
+            name = engine.spec.name
+            self._engines.labels(name, engine.artefact.precision, engine.runtime).set(1)
+            for precision, seconds in engine.seconds_per_slab.items():
+                self._slab_seconds_timed.labels(name, precision).set(seconds)
 
     def _counter(self, name: str, text: str, labels: list[str] | None = None) -> Counter:
         return Counter(f"breathhold_{name}", text, labels or [], registry=self.registry)

@@ -45,6 +45,8 @@ def _model(engine: Engine) -> pb.Model:
         dialect=artefact.dialect,
         gate=dict(artefact.gate.figures) if artefact.gate else {},
         gate_cases=artefact.gate.cases if artefact.gate else (),
+        seconds_per_slab=dict(engine.seconds_per_slab),
+        chosen_because=engine.because,
     )
 
 
