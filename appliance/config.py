@@ -133,9 +133,16 @@ class EngineConfig(_Table):
     """Which models run, and on what."""
 
     repository: Path = Field(SHIPPED, description="Model repository in Triton's layout")
-    runtime: str | None = Field(None, description="openvino, ...; the best one here when not set")
+    runtime: str | None = Field(
+        None,
+        description="openvino, tensorrt or tensorrt-rtx; the best one here when not set. On a "
+        "GPU box name it: without its GPU scans are then scored on the CPU with the warning "
+        "DEVICE_LOST in each report, and not slower without a word",
+    )
     precision: Literal["fp32", "fp16", "int8"] | None = Field(
-        None, description="Precision of every model; the runtime's preferred one when not set"
+        None,
+        description="Precision of every model (fp16: on GPUs only); when not set the best one "
+        "that may be served: on a GPU the faster of int8 and fp16",
     )
     devices: Literal["auto"] | Annotated[tuple[str, ...], Field(min_length=1)] = Field(
         "auto",

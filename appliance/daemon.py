@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -44,6 +45,7 @@ from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
 from breathhold.v1 import types_pb2
 from engines.models import load_repository
+from engines.stopping import stoppable
 
 logger = logging.getLogger(__name__)
 
@@ -189,21 +191,24 @@ class Daemon:
     async def _load_devices(self, queue: InferenceQueue) -> DevicePool:
         """On a thread that gives way, so that the engines' own threads do too.
 
-        A stop goes on meanwhile; only the end of the process waits for that thread.
+        A stop goes on meanwhile, and tells that thread, for whose end the process waits.
         """
+        told = threading.Event()
         loader = ThreadPoolExecutor(1, "engine-loader", initializer=give_way)
         try:
             loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(loader, self._loaded, queue)
+            return await loop.run_in_executor(loader, self._loaded, queue, told)
         finally:
+            told.set()
             loader.shutdown(wait=False)
 
-    def _loaded(self, queue: InferenceQueue) -> DevicePool:
+    def _loaded(self, queue: InferenceQueue, told: threading.Event) -> DevicePool:
         engine = self._config.engine
         devices = choose_devices(engine, self._specs)
         fallback = choose_fallback(engine, self._specs, devices)
         pool = DevicePool(devices, fallback, queue)
-        pool.load()
+        with stoppable(told):
+            pool.load()
         return pool
 
     def _scans(
@@ -290,6 +295,7 @@ class Daemon:
     def _set_gauges(self, services: Services) -> None:
         metrics = services.metrics
         metrics.ready.set(self._healthy)
+        metrics.show_engines(services.devices.serving.engines.values())
         metrics.queue_depth.set(len(services.queue))
         metrics.pixel_cache_bytes.set(services.planes.bytes_used)
         devices = Counter(device.state for device in services.devices.devices)
