@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import threading
 import urllib.request
 from pathlib import Path
 
 import grpc
+import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from appliance.config import Config
+from appliance.daemon import run
 from breathhold.v1 import model_pb2, model_pb2_grpc, types_pb2
 from breathhold.v1 import scan_pb2 as pb
+from engines import timing
+from engines.folder import ENVIRONMENT
+from engines.models import SHIPPED, Artefact, ModelSpec, half, load_spec
+from engines.runtimes import Executable
+from engines.runtimes.tensorrt.cache import PlanCache
+from engines.runtimes.tensorrt.flavours import TENSORRT_RTX
+from engines.runtimes.tensorrt.plans import ensure_plan
 from tests.bench_runtime import Registering
 from tests.box import Answers, Call, send_scan
 from tests.daemon.test_faults_within import daemon_within
+from tests.gated_models import with_int8
 from tests.made_scans import raw_slices
+from tests.tiny_models import write_tiny_repository
 
 OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1", send_masks=True)
 COUNT, SPACING_MM = 120, 1.25
@@ -173,3 +189,91 @@ def test_a_box_whose_named_devices_are_gone_serves_from_the_cpu(
     report = found.final_report
     assert len(lost(report)) == 2
     assert without_losses(report) == undisturbed.final_report
+
+
+def test_a_box_whose_runtime_finds_no_device_serves_from_the_cpu(
+    repository: Path, tmp_path: Path, bench: Registering, undisturbed: Answers
+) -> None:
+    bench(gpu0="x").there = False
+    with daemon_within(tmp_path, repository, runtime="bench") as addresses:
+        assert health_of(addresses.grpc) == health_pb2.HealthCheckResponse.SERVING
+        assert devices_of(addresses.grpc) == {
+            "bench": "DEVICE_STATE_LOST",
+            "cpu": "DEVICE_STATE_SERVING",
+        }
+        assert 'breathhold_devices{state="lost"} 1.0' in metrics_of(addresses.http)
+        found = send_scan(addresses.grpc, OPEN, slices())
+    report = found.final_report
+    assert lost(report) == [
+        "The inference device bench was lost; what was inferred since then comes from cpu."
+    ]
+    assert without_losses(report) == undisturbed.final_report
+
+
+def test_what_was_timed_and_chosen_is_shown(
+    tmp_path: Path, bench: Registering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "engines"))
+    monkeypatch.setattr(timing, "_WARM_S", 0.0)
+    monkeypatch.setattr(timing, "_ENOUGH_S", 0.0)
+    repository = with_int8(write_tiny_repository(tmp_path / "models")).parent
+    runtime = bench(a="x", b="x")
+    runtime.time_precisions("int8", "fp32")
+    for device in runtime.devices.values():
+        device.slower = {"int8": 0.02}
+    with daemon_within(tmp_path / "state", repository, runtime="bench") as addresses:
+        with grpc.insecure_channel(addresses.grpc) as channel:
+            stub = model_pb2_grpc.ModelServiceStub(channel)
+            models = {
+                model.role: model for model in stub.ListModels(model_pb2.ListModelsRequest()).models
+            }
+        text = metrics_of(addresses.http)
+    lung = models["lung"]
+    assert lung.reference.precision == "fp32"
+    assert lung.seconds_per_slab["int8"] > lung.seconds_per_slab["fp32"] > 0
+    assert re.fullmatch(r"[\d.]+ ms a slab in int8, [\d.]+ ms a slab in fp32", lung.chosen_because)
+    assert not models["lesion"].seconds_per_slab
+    assert models["lesion"].chosen_because.startswith("int8 is not served: lesion: no int8")
+    assert 'breathhold_engine_info{model="lung",precision="fp32",runtime="bench"} 1.0' in text
+    timed = f'{{model="lung",precision="int8"}} {lung.seconds_per_slab["int8"]!r}'
+    assert f"breathhold_slab_seconds_timed{timed}" in text
+    assert runtime.devices["a"].loaded == ["lesion fp32", "lung int8", "lung fp32"]
+    assert runtime.devices["b"].loaded == ["lesion fp32", "lung fp32"]
+
+
+def test_a_stop_while_plans_are_built_waits_for_none_of_them(
+    repository: Path, tmp_path: Path, bench: Registering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The builds are TensorRT-RTX's, of shipped models, again and again."""
+    runtime, cache = bench(a="x"), PlanCache(tmp_path / "engines")
+    shipped = load_spec(SHIPPED / "lesion")
+    building = threading.Event()
+
+    def build_for_ever(spec: ModelSpec, artefact: Artefact) -> Executable:
+        while True:
+            ensure_plan(
+                TENSORRT_RTX, shipped, half(shipped), cache, "sm_89",
+                lambda phase: building.set(), again=True,
+            )  # fmt: skip
+
+    def terminate() -> None:
+        assert building.wait(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(runtime.devices["a"], "load", build_for_ever)
+    config = Config.model_validate(
+        {
+            "server": {"listen": "127.0.0.1:0", "http": "127.0.0.1:0"},
+            "storage": {"state_dir": str(tmp_path / "state")},
+            "engine": {"repository": str(repository), "runtime": "bench"},
+        }
+    )
+    stopping = threading.Thread(target=terminate)
+    stopping.start()
+    run(config)
+    stopping.join()
+    for thread in threading.enumerate():
+        if thread.name.startswith("engine-loader"):
+            thread.join(10)
+            assert not thread.is_alive()
+    assert not any("child" in " ".join(one.cmdline()) for one in psutil.Process().children())
