@@ -45,6 +45,10 @@ class ServerConfig(_Table):
     max_message_mib: int = Field(
         60, ge=1, le=60, description="Largest gRPC message that is read, MiB"
     )
+    max_calls: int = Field(256, ge=8, description="More calls at once are refused")
+    stalled_s: float = Field(
+        60.0, gt=0, description="A caller that reads nothing for so long is given up, s"
+    )
     slices_in_flight: int = Field(
         16, ge=1, le=256, description="Slices of one stream worked on before more are read"
     )
@@ -99,6 +103,20 @@ class StorageConfig(_Table):
     keep_results_days: float = Field(
         30.0, ge=0, description="Reports and masks are kept this long, days"
     )
+    tight_mib: int = Field(
+        4096, ge=0, description="With less free on the disk, reported slices go before their time"
+    )
+    full_mib: int = Field(
+        1024, ge=0, description="With less free on the disk, new scans are refused, MiB"
+    )
+
+    @property
+    def tight_bytes(self) -> int:
+        return self.tight_mib * _MIB
+
+    @property
+    def full_bytes(self) -> int:
+        return self.full_mib * _MIB
     patient_salt: File | None = Field(
         None,
         description="Salt of the hashes that link a patient's scans, 16 bytes or more; "
@@ -125,6 +143,9 @@ class ScanConfig(_Table):
     )
     max_open_scans: int = Field(64, ge=1, description="More scans in progress are refused")
     max_slices: int = Field(3000, ge=1, description="More slices of one scan are refused")
+    longest_s: float = Field(
+        7200.0, gt=0, description="A scan in progress for longer is abandoned, s"
+    )
     min_slices: int = Field(10, ge=1, description="A scan with fewer slices gets no score")
     min_extent_mm: float = Field(100.0, ge=0, description="A shorter scan gets no score, mm")
 
@@ -174,6 +195,12 @@ class Config(_Table):
     audit: AuditConfig = AuditConfig()
     scan: ScanConfig = ScanConfig()
     engine: EngineConfig = EngineConfig()
+
+    @model_validator(mode="after")
+    def _tight_before_full(self) -> Self:
+        if self.storage.tight_mib < self.storage.full_mib:
+            raise ValueError("storage.tight_mib must not be below storage.full_mib")
+        return self
 
     @model_validator(mode="after")
     def _exposed_knowingly(self) -> Self:

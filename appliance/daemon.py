@@ -41,6 +41,7 @@ from appliance.serve.grpc_side import GrpcSide
 from appliance.serve.guard import Guard
 from appliance.serve.http import HttpSide
 from appliance.serve.listening import HttpPort
+from appliance.storage.recovery import open_results
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
 from breathhold.v1 import types_pb2
@@ -156,7 +157,7 @@ class Daemon:
         self._tls = TlsFiles(self._config.tls) if self._config.tls.certificate else None
         spool = await asyncio.to_thread(Spool, storage.state_dir)
         self._closing.push_async_callback(asyncio.to_thread, spool.close)
-        results = ResultsStore(storage.state_dir / "results.sqlite")
+        results = await asyncio.to_thread(open_results, storage.state_dir / "results.sqlite")
         self._closing.push_async_callback(asyncio.to_thread, results.close)
         salt = storage.patient_salt or storage.state_dir / SALT_NAME
         self._patient_keys = PatientKeys(load_salt(salt))
@@ -168,7 +169,12 @@ class Daemon:
         await scans.show_finished()
         self._in_background(watch_silence(scans, self._config.scan))
         self._in_background(keep_house(scans, services, storage))
-        guard = Guard(self._config.access, bool(self._config.tls.client_ca), services.trail)
+        guard = Guard(
+            self._config.access,
+            bool(self._config.tls.client_ca),
+            services.trail,
+            self._config.server.stalled_s,
+        )
         http = await self._serve_http(services, guard)
         side = GrpcSide(
             self._config.server, services, scans, lambda: self._healthy, guard, self._tls
@@ -243,7 +249,7 @@ class Daemon:
             ),
             limits=IngestLimits(),
         )
-        scans = LiveScans(services, limits.max_open_scans)
+        scans = LiveScans(services, limits.max_open_scans, self._config.storage.full_bytes)
         self._start_devices(services, scans)
         return services, scans
 

@@ -120,6 +120,9 @@ class ScanClient:
                     grpc.StatusCode.UNAVAILABLE, "", "The call ended without a report."
                 )
             except ClientError as error:
+                if error.reason:
+                    patience = patience_s
+                wait_s = max(wait_s, error.retry_s or 0)
                 if not error.passing or time.monotonic() + wait_s - heard > patience:
                     raise
                 yield Interrupted(error, wait_s)

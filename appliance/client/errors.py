@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 import grpc
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -14,7 +15,7 @@ DOMAIN = "breathhold"
 
 #: What gRPC answers, without a word of the appliance, when a connection breaks.
 _BROKEN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
-_PASSING_REASONS = ("TOO_MANY_SCANS",)
+_PASSING_REASONS = ("TOO_MANY_SCANS", "DISK_FULL")
 
 
 @dataclass(eq=False)
@@ -32,12 +33,15 @@ class ClientError(Exception):
         One sentence for people.
     metadata
         The values that led to it.
+    retry_s
+        When the appliance says it is worth to try again, s; None when it does not.
     """
 
     code: grpc.StatusCode
     reason: str
     message: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    retry_s: float | None = None
 
     def __str__(self) -> str:
         return self.message
@@ -54,8 +58,10 @@ class ClientError(Exception):
 def from_rpc(error: grpc.RpcError, target: str) -> ClientError:
     """The exception for a failed call to `target`."""
     code, details = error.code(), error.details() or ""
-    if info := _error_info(error):
-        return ClientError(code, info.reason, details, dict(info.metadata))
+    info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+    if _detail(error, info) and info.domain == DOMAIN:
+        retry_s = retry.retry_delay.ToTimedelta().total_seconds() if _detail(error, retry) else None
+        return ClientError(code, info.reason, details, dict(info.metadata), retry_s)
     if code is grpc.StatusCode.UNAVAILABLE:
         message = f"The appliance at {target} cannot be reached."
     elif code in _BROKEN:
@@ -65,10 +71,7 @@ def from_rpc(error: grpc.RpcError, target: str) -> ClientError:
     return ClientError(code, "", message)
 
 
-def _error_info(error: grpc.RpcError) -> error_details_pb2.ErrorInfo | None:
+def _detail(error: grpc.RpcError, found: Message) -> bool:
+    """Whether the error carries a detail of this kind, which `found` then holds."""
     status = rpc_status.from_call(cast(grpc.Call, error))
-    for detail in status.details if status else ():
-        info = error_details_pb2.ErrorInfo()
-        if detail.Unpack(info) and info.domain == DOMAIN:
-            return info
-    return None
+    return any(detail.Unpack(found) for detail in (status.details if status else ()))

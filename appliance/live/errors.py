@@ -6,6 +6,10 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+#: How long until a call that was refused may succeed: another scan ends, slices are
+#: forgotten to make room, the daemon is back, s.
+_SCAN_ENDS_S, _ROOM_IS_MADE_S, _RESTARTS_S = 5.0, 60.0, 3.0
+
 
 class CallStatus(enum.Enum):
     """The gRPC status codes that Breathhold answers with."""
@@ -34,12 +38,15 @@ class ScanError(Exception):
         One sentence a technologist understands.
     metadata
         The values that led to it.
+    retry_s
+        When it is worth to try again, s; None: at any time, or never.
     """
 
     status: CallStatus
     reason: str
     message: str
     metadata: Mapping[str, str] = field(default_factory=dict)
+    retry_s: float | None = None
 
     def __str__(self) -> str:
         return self.message
@@ -84,6 +91,7 @@ def shutting_down() -> ScanError:
         CallStatus.UNAVAILABLE,
         "SHUTTING_DOWN",
         "The appliance is shutting down; what was acknowledged is kept. Try again soon.",
+        retry_s=_RESTARTS_S,
     )
 
 
@@ -93,6 +101,26 @@ def too_many_scans(limit: int) -> ScanError:
         "TOO_MANY_SCANS",
         f"{limit} scans are in progress, the most that are allowed. Try again soon.",
         {"max_open_scans": str(limit)},
+        _SCAN_ENDS_S,
+    )
+
+
+def disk_full(free_bytes: int) -> ScanError:
+    return ScanError(
+        CallStatus.RESOURCE_EXHAUSTED,
+        "DISK_FULL",
+        "The appliance's disk is nearly full; it takes no new scan until there is room. Scans in "
+        "progress go on.",
+        {"free_mib": str(free_bytes // 2**20)},
+        _ROOM_IS_MADE_S,
+    )
+
+
+def stalled(seconds: float) -> ScanError:
+    return ScanError(
+        CallStatus.RESOURCE_EXHAUSTED,
+        "CALLER_STALLED",
+        f"The caller read nothing for {seconds:g} s. What was acknowledged is kept.",
     )
 
 

@@ -35,6 +35,9 @@ async def watch_silence(scans: LiveScans, config: ScanConfig) -> None:
 async def _end_if_silent(live: LiveScan, config: ScanConfig) -> None:
     if live.state != types_pb2.SCAN_STATE_RECEIVING:
         return
+    if live.age_s >= config.longest_s:
+        await live.complete(CompletedBy.ABANDONED)
+        return
     limit_s, by = (
         (config.quiet_s, CompletedBy.QUIET)
         if live.outbox
@@ -52,6 +55,7 @@ async def keep_house(
         try:
             await scans.take_up()
             await _forget_slices(scans, services, config.keep_slices_hours * _HOUR_S)
+            await _make_room(scans, services, config.tight_bytes)
             await _forget_results(services, config.keep_results_days * _DAY_S)
             used = await asyncio.to_thread(services.spool.bytes_used)
             services.metrics.spool_bytes.set(used)
@@ -69,6 +73,24 @@ async def _forget_slices(scans: LiveScans, services: Services, keep_s: float) ->
         if report and time.time() - report.timing.reported_unix_s > keep_s:
             await scans.remove_slices(scan_id)
             services.trail.note(Event.DELETED, scan_id=scan_id, why="slices kept long enough")
+
+
+async def _make_room(scans: LiveScans, services: Services, tight_bytes: int) -> None:
+    """While the disk is nearly full, forget the slices of reported scans, oldest first."""
+    if await asyncio.to_thread(services.spool.free_bytes) >= tight_bytes:
+        return
+    reported = []
+    for scan_id in await asyncio.to_thread(services.spool.scans):
+        report = await services.results.run(services.results.report, scan_id)
+        if report:
+            reported.append((report.timing.reported_unix_s, scan_id))
+    for _, scan_id in sorted(reported):
+        logger.warning("the disk is nearly full: the slices of scan %s go early", scan_id)
+        await scans.remove_slices(scan_id)
+        services.trail.note(Event.DELETED, scan_id=scan_id, why="the disk is nearly full")
+        if await asyncio.to_thread(services.spool.free_bytes) >= tight_bytes:
+            return
+    logger.error("the disk is nearly full, and no slices are left that could be forgotten")
 
 
 async def _forget_results(services: Services, keep_s: float) -> None:

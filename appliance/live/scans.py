@@ -20,6 +20,7 @@ from appliance.live.errors import (
     CallStatus,
     ScanError,
     busy,
+    disk_full,
     internal,
     not_kept,
     not_yours,
@@ -74,10 +75,13 @@ class LiveScans:
         The rooms around the scans.
     max_open_scans
         More scans in progress are refused.
+    full_bytes
+        With less free on the spool's disk new scans are refused.
     """
 
-    def __init__(self, services: Services, max_open_scans: int) -> None:
+    def __init__(self, services: Services, max_open_scans: int, full_bytes: int = 0) -> None:
         self._services, self._max_open_scans = services, max_open_scans
+        self._full_bytes = full_bytes
         self._live: dict[str, LiveScan] = {}
         self._loading: dict[str, asyncio.Task[LiveScan | None]] = {}
         self._removing: dict[str, asyncio.Event] = {}
@@ -216,6 +220,9 @@ class LiveScans:
         return refs, opened
 
     async def _begin(self, scan_id: str, request: pb.OpenScan) -> LiveScan:
+        free = self._services.spool.free_bytes()
+        if free < self._full_bytes:
+            raise disk_full(free)
         record = Record(RecordKind.OPEN, "", request.SerializeToString())
         await self._services.spool.append(scan_id, record)
         return self._start(scan_id, request)

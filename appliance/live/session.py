@@ -123,6 +123,11 @@ class LiveScan:
             self.last_activity = time.monotonic()
 
     @property
+    def age_s(self) -> float:
+        """How long it has been in progress, since it was opened or taken up."""
+        return time.monotonic() - self._started
+
+    @property
     def fell_silent(self) -> bool:
         """True when the scan was ended for want of slices, not by its caller's word."""
         return self._scan.completed_by in SILENT

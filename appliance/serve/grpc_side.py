@@ -56,7 +56,9 @@ class GrpcSide:
         self._healthy, self._tls = healthy, tls
         self._health = health.aio.HealthServicer()
         self._server = grpc.aio.server(
-            interceptors=[guard], options=_options(config.max_message_mib * _MIB)
+            interceptors=[guard],
+            options=_options(config.max_message_mib * _MIB),
+            maximum_concurrent_rpcs=config.max_calls,
         )
 
     async def start(self) -> str:

@@ -16,7 +16,7 @@ from aiohttp import web
 from appliance.access.audit import AuditTrail, Event, Outcome
 from appliance.access.roles import ALL_ROLES, Caller, Role, answer_for, identify
 from appliance.config import AccessConfig
-from appliance.live.errors import not_allowed
+from appliance.live.errors import not_allowed, stalled
 from appliance.serve.status import abort
 
 #: What the trail says of a call, by method; of others (health, reflection) it says nothing.
@@ -72,10 +72,15 @@ class Guard(grpc.aio.ServerInterceptor):
         Whether callers have certificates; without, all may do all.
     trail
         What they did is written there.
+    stalled_s
+        A caller that reads nothing for so long is given up, s.
     """
 
-    def __init__(self, access: AccessConfig, identified: bool, trail: AuditTrail) -> None:
+    def __init__(
+        self, access: AccessConfig, identified: bool, trail: AuditTrail, stalled_s: float = 60.0
+    ) -> None:
         self._access, self._identified, self._trail = access, identified, trail
+        self._stalled_s = stalled_s
 
     async def intercept_service(
         self,
@@ -117,9 +122,16 @@ class Guard(grpc.aio.ServerInterceptor):
                     return
                 async with contextlib.aclosing(answering):
                     async for response in answering:
-                        await context.write(response)
+                        await self._write(response, context)
 
         return guarded
+
+    async def _write(self, response: Any, context: _Context) -> None:
+        try:
+            async with asyncio.timeout(self._stalled_s):
+                await context.write(response)
+        except TimeoutError:
+            await abort(context, stalled(self._stalled_s))
 
     @contextlib.asynccontextmanager
     async def _call(self, method: str, context: _Context) -> AsyncIterator[None]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import NoReturn, TypeVar
 
 import grpc
 from google.protobuf.any_pb2 import Any
+from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -19,15 +21,23 @@ _Response = TypeVar("_Response")
 async def abort(
     context: grpc.aio.ServicerContext[_Request, _Response], error: ScanError
 ) -> NoReturn:
-    """End a call with an error's status, its sentence, and its reason as ErrorInfo."""
+    """End a call with an error's status, its sentence, its reason as ErrorInfo, a hint to retry."""
     code = grpc.StatusCode[error.status.value]
-    detail = Any()
-    detail.Pack(
-        error_details_pb2.ErrorInfo(
-            reason=error.reason, domain=DOMAIN, metadata=dict(error.metadata)
-        )
+    info = error_details_pb2.ErrorInfo(
+        reason=error.reason, domain=DOMAIN, metadata=dict(error.metadata)
     )
-    status = status_pb2.Status(code=code.value[0], message=error.message, details=[detail])
+    details = [_packed(info)]
+    if error.retry_s is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromTimedelta(timedelta(seconds=error.retry_s))
+        details.append(_packed(retry))
+    status = status_pb2.Status(code=code.value[0], message=error.message, details=details)
     wire = rpc_status.to_status(status)
     await context.abort(wire.code, wire.details, wire.trailing_metadata)
     raise AssertionError("abort returned")
+
+
+def _packed(detail: Message) -> Any:
+    packed = Any()
+    packed.Pack(detail)
+    return packed

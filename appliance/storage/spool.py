@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
@@ -264,6 +265,19 @@ class Spool:
     def bytes_used(self) -> int:
         """Return the bytes on disk, damaged logs included. Blocks."""
         return self._folder.bytes_used()
+
+    def free_bytes(self) -> int:
+        """Return the bytes that are free on the spool's disk.
+
+        Raises
+        ------
+        SpoolReadError
+            When the system refuses.
+        """
+        try:
+            return shutil.disk_usage(self._folder.path).free
+        except OSError as error:
+            raise SpoolReadError("looking how much room is left", error) from error
 
     @property
     def queued_bytes(self) -> int:

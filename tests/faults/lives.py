@@ -6,9 +6,11 @@ libraries take to be imported are spent once.
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import signal
+import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
@@ -29,6 +31,9 @@ def _live(
     log = os.open(Path(state) / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(log, 2)
     failpoints.arm(plan)
+    step_s = settings.pop("clock_step_s", 0.0)
+    if step_s:
+        _step_clock(float(str(step_s)))
     config = Config.model_validate(
         {
             "server": {"listen": "127.0.0.1:0", "http": "127.0.0.1:0"},
@@ -37,7 +42,13 @@ def _live(
             **settings,
         }
     )
-    appliance.daemon.run(config, ready=lambda addresses: told.send(addresses.grpc))
+    appliance.daemon.run(config, ready=lambda found: told.send((found.grpc, found.http)))
+
+
+def _step_clock(step_s: float) -> None:
+    """Have the wall clock jump to and fro, as a time server's correction makes it."""
+    real, calls = time.time, itertools.count()
+    time.time = lambda: real() + (step_s if next(calls) // 5 % 2 else 0.0)
 
 
 class Life:
@@ -50,7 +61,7 @@ class Life:
     plan
         How it is to fail (:mod:`appliance.failpoints`).
     settings
-        Further tables of its configuration.
+        Further tables of its configuration; `clock_step_s` makes its wall clock jump.
     """
 
     def __init__(self, state: Path, repository: Path, plan: str = "", **settings: object) -> None:
@@ -61,13 +72,13 @@ class Life:
         self.process = _context.Process(target=_live, args=arguments, daemon=True)
         self.process.start()
         told.close()
-        self.grpc = ""
+        self.grpc = self.http = ""
 
     def ready(self) -> bool:
         """Wait until it serves; False when it died before."""
         try:
             assert self._hears.poll(_START_S), f"it does not start: {self.log_text()}"
-            self.grpc = self._hears.recv()
+            self.grpc, self.http = self._hears.recv()
         except EOFError:
             return False
         return True

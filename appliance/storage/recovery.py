@@ -1,0 +1,65 @@
+"""Opening the results when their file is damaged: it is set aside and a new one begun."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from appliance.storage.errors import ResultsCorruptError
+from appliance.storage.results import ResultsStore
+
+logger = logging.getLogger(__name__)
+
+
+def open_results(path: Path) -> ResultsStore:
+    """The results, checked; in place of a damaged file an empty one.
+
+    Scans whose slices the spool still holds are reported anew. The damaged file stays
+    beside the new one for an operator to look at.
+
+    Raises
+    ------
+    ResultsVersionError, ResultsUnavailableError, ResultsBusyError
+        As :class:`ResultsStore`.
+    """
+    try:
+        store = ResultsStore(path)
+    except ResultsCorruptError as error:
+        return _anew(path, str(error))
+    if fault := _damage(path):
+        store.close()
+        return _anew(path, fault)
+    return store
+
+
+def _damage(path: Path) -> str:
+    """What SQLite finds wrong with a file; empty when nothing."""
+    try:
+        with closing(sqlite3.connect(path)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else str(found)
+
+
+def _anew(path: Path, fault: str) -> ResultsStore:
+    aside = _free_name(path)
+    logger.error(
+        "%s is damaged (%s): it is kept as %s, and what the spool holds is reported anew",
+        path.name,
+        fault,
+        aside.name,
+    )
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.replace(aside.with_name(aside.name + suffix))
+    return ResultsStore(path)
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}.damaged-{number}") for number in itertools.count(1))
+    return next(name for name in names if not name.exists())
