@@ -21,6 +21,8 @@ from pydantic import (
 from engines.models import SHIPPED
 
 _MIB = 2**20
+#: The reference of normal lungs that ships.
+NORMAL = Path(__file__).resolve().parent / "references" / "lesion-free.json"
 Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")]
 #: A file; $NAME stands for a variable of the environment, as systemd's $CREDENTIALS_DIRECTORY.
 File = Annotated[Path, AfterValidator(lambda path: Path(os.path.expandvars(path)))]
@@ -151,6 +153,19 @@ class ScanConfig(_Table):
 
 
 class EngineConfig(_Table):
+class ScoresConfig(_Table):
+    """What scans are measured against."""
+
+    normal: File | None = Field(
+        NORMAL,
+        description="HU of normal lungs, as `breathhold reference build` makes it; the shipped "
+        "one is lesion-free lung of patients with COVID-19, not of healthy people",
+    )
+    severity: File | None = Field(
+        None, description="Coefficients of severity, as `breathhold fit-severity` makes them"
+    )
+
+
     """Which models run, and on what."""
 
     repository: Path = Field(SHIPPED, description="Model repository in Triton's layout")
@@ -195,6 +210,7 @@ class Config(_Table):
     audit: AuditConfig = AuditConfig()
     scan: ScanConfig = ScanConfig()
     engine: EngineConfig = EngineConfig()
+    scores: ScoresConfig = ScoresConfig()
 
     @model_validator(mode="after")
     def _tight_before_full(self) -> Self:

@@ -28,6 +28,7 @@ from appliance.inference.pool import DevicePool
 from appliance.inference.queue import InferenceQueue
 from appliance.inference.serving import DeviceState
 from appliance.inference.shapes import slab_shapes
+from appliance.inference.tasks import TaskQueue
 from appliance.inference.yielding import give_way
 from appliance.ingest import IngestLimits
 from appliance.live.board import Board
@@ -35,6 +36,7 @@ from appliance.live.housekeeping import keep_house, watch_silence
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
 from appliance.metrics import Metrics
+from appliance.norms import load_norms
 from appliance.notify import ServiceManager, keep_told, more_time
 from appliance.scan.scan import ScanPolicy
 from appliance.serve.grpc_side import GrpcSide
@@ -162,7 +164,8 @@ class Daemon:
         salt = storage.patient_salt or storage.state_dir / SALT_NAME
         self._patient_keys = PatientKeys(load_salt(salt))
         self._specs = load_repository(self._config.engine.repository)
-        queue = InferenceQueue()
+        self._norms = load_norms(self._config.scores)
+        queue: TaskQueue = InferenceQueue()
         async with more_time(self._manager, "Starting: the engines warm up"):
             self._devices = await self._load_devices(queue)
         services, scans = self._scans(spool, results, queue)
@@ -194,7 +197,7 @@ class Daemon:
         self._in_background(keep_told(self._manager, lambda: self._beating, status))
         return Addresses(address, http)
 
-    async def _load_devices(self, queue: InferenceQueue) -> DevicePool:
+    async def _load_devices(self, queue: TaskQueue) -> DevicePool:
         """On a thread that gives way, so that the engines' own threads do too.
 
         A stop goes on meanwhile, and tells that thread, for whose end the process waits.
@@ -208,7 +211,7 @@ class Daemon:
             told.set()
             loader.shutdown(wait=False)
 
-    def _loaded(self, queue: InferenceQueue, told: threading.Event) -> DevicePool:
+    def _loaded(self, queue: TaskQueue, told: threading.Event) -> DevicePool:
         engine = self._config.engine
         devices = choose_devices(engine, self._specs)
         fallback = choose_fallback(engine, self._specs, devices)
@@ -218,7 +221,7 @@ class Daemon:
         return pool
 
     def _scans(
-        self, spool: Spool, results: ResultsStore, queue: InferenceQueue
+        self, spool: Spool, results: ResultsStore, queue: TaskQueue
     ) -> tuple[Services, LiveScans]:
         engine, limits = self._config.engine, self._config.scan
         decoders = ThreadPoolExecutor(os.cpu_count(), "decoder")
@@ -248,6 +251,7 @@ class Daemon:
                 min_extent_mm=limits.min_extent_mm,
             ),
             limits=IngestLimits(),
+            norms=self._norms,
         )
         scans = LiveScans(services, limits.max_open_scans, self._config.storage.full_bytes)
         self._start_devices(services, scans)

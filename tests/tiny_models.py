@@ -3,7 +3,8 @@
 `lung` calls everything below about -300 HU lung; `lesion` calls it lesion where
 the mean of its three planes lies above about -650 HU. In a repository with
 blocks, `lesion_thin` does the same with the mean of each plane of a block and
-its two neighbours, and `lesion_thick` is `lesion`.
+its two neighbours, and `lesion_thick` is `lesion`. `lobes` divides the box around the
+lungs by planes: each side into an upper and a lower half, on the right with a middle.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ WINDOW = (-1350.0, 250.0)
 
 ALL_SECTIONS = ("thin", "medium", "thick")
 BLOCK_PLANES, BLOCK_OVERLAP = 8, 2
+LOBE_PLANES = LOBE_SIZE = 16
 
 
 def write_tiny_repository(folder: Path) -> Path:
@@ -40,6 +42,22 @@ def write_block_repository(folder: Path) -> Path:
     network = _block_network(BLOCK_PLANES, 40.0, _windowed(-650.0))
     form = f'neighbour_mm = 3.0\nform = "block"\noverlap = {BLOCK_OVERLAP}'
     _write(folder / "lesion_thin", "lesion", ("thin",), BLOCK_PLANES, form, network)
+    return folder
+
+
+def write_lobes_repository(folder: Path) -> Path:
+    """Write the models of :func:`write_tiny_repository` and one of lobes."""
+    write_tiny_repository(folder)
+    _write(
+        folder / "lobes",
+        "lobes",
+        ALL_SECTIONS,
+        LOBE_PLANES,
+        'neighbour_mm = 2.0\nform = "block"',
+        _lobes_network(),
+        LOBE_SIZE,
+        maps=5,
+    )
     return folder
 
 
@@ -64,6 +82,8 @@ def _write(
     planes: int,
     form: str,
     network: onnx.ModelProto,
+    size: int = SIZE,
+    maps: int = 1,
 ) -> None:
     (folder / "1").mkdir(parents=True)
     path = folder / "1" / "model.onnx"
@@ -79,11 +99,12 @@ sections = {json.dumps(sections)}
 name = "planes"
 planes = {planes}
 {form}
-size = [{SIZE}, {SIZE}]
+size = [{size}, {size}]
 window_hu = [{WINDOW[0]}, {WINDOW[1]}]
 [output]
 name = "probability"
 threshold = 0.5
+maps = {maps}
 [[artefact]]
 precision = "fp32"
 file = "1/model.onnx"
@@ -118,6 +139,27 @@ def _block_network(planes: int, slope: float, level: float) -> onnx.ModelProto:
     return _model(nodes, planes, planes, weight, -slope * level, constants)
 
 
+def _lobes_network() -> onnx.ModelProto:
+    """sigmoid(a map of each lobe + the planes): where a lobe's map is 4 it is more likely."""
+    planes, size = LOBE_PLANES, LOBE_SIZE
+    likely = np.full((5, planes, size, size), -4.0, np.float32)
+    right, left = slice(0, size // 2), slice(size // 2, size)
+    for lobe, (low, high), side in (
+        (0, (11, planes), right),
+        (1, (7, 11), right),
+        (2, (0, 7), right),
+        (3, (8, planes), left),
+        (4, (0, 8), left),
+    ):
+        likely[lobe, low:high, :, side] = 4.0
+    nodes = [
+        helper.make_node("Concat", ["planes"] * 5, ["repeated"], axis=1),
+        helper.make_node("Add", ["repeated", "likely"], ["logit"]),
+    ]
+    maps = {"likely": likely.reshape(1, 5 * planes, size, size)}
+    return _graph(nodes, planes, 5 * planes, size, maps)
+
+
 def _model(
     nodes: Sequence[onnx.NodeProto],
     planes: int,
@@ -126,9 +168,20 @@ def _model(
     bias: float,
     constants: Mapping[str, npt.NDArray[np.int64]] | None = None,
 ) -> onnx.ModelProto:
-    """What makes "logit" out of "planes", and its sigmoid."""
+    """Nodes with a weight and a bias; see :func:`_graph`."""
     arrays = {"weight": weight, "bias": np.array([bias], np.float32), **(constants or {})}
-    shapes = {"planes": ["N", planes, SIZE, SIZE], "probability": ["N", answered, SIZE, SIZE]}
+    return _graph(nodes, planes, answered, SIZE, arrays)
+
+
+def _graph(
+    nodes: Sequence[onnx.NodeProto],
+    planes: int,
+    answered: int,
+    size: int,
+    arrays: Mapping[str, npt.NDArray[np.generic]],
+) -> onnx.ModelProto:
+    """What makes "logit" out of "planes", and its sigmoid."""
+    shapes = {"planes": ["N", planes, size, size], "probability": ["N", answered, size, size]}
     given, found = (
         helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
         for name, shape in shapes.items()

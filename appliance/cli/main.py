@@ -17,6 +17,7 @@ from appliance.cli.doctor import doctor
 from appliance.cli.evaluate import evaluate
 from appliance.cli.fit_severity import fit_severity
 from appliance.cli.phantom import phantom
+from appliance.cli.reference import app as reference_app
 from appliance.cli.report import report
 from appliance.cli.send import send
 from appliance.cli.serve import serve
@@ -38,6 +39,7 @@ for verb in (serve, demo, send, watch, report, phantom, evaluate, calibrate, bui
     app.command()(verb)
 app.command()(fit_severity)
 app.add_typer(config_app, name="config")
+app.add_typer(reference_app, name="reference")
 
 
 @app.callback()

@@ -10,19 +10,22 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from appliance.inference.devices import Device
+from appliance.inference.lobes import LobeDivision
 from appliance.inference.planes import PlaneStore
-from appliance.inference.queue import InferenceQueue, Job
 from appliance.inference.serving import DeviceState, DeviceStatus, Serving
-from appliance.inference.slab_inference import Outcome, SlabInference
+from appliance.inference.slab_inference import SlabInference
+from appliance.inference.tasks import DeviceInference, Task, TaskOutcome, TaskQueue
 from appliance.inference.worker import InferenceWorker
 from appliance.scan.verdicts import Notice, NoticeReason
+from engines.lobes import LobeFinder
 from engines.runtimes import DeviceError
 from engines.segmenter import Segmenter
+from engines.warm_up import Engine
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +40,7 @@ class _Place:
     device: Device
     state: DeviceState = DeviceState.LOADING
     segmenter: Segmenter | None = None
+    lobes: LobeFinder | None = None
     worker: InferenceWorker | None = None
     reason: str = ""
 
@@ -55,7 +59,7 @@ class DevicePool:
     """
 
     def __init__(
-        self, devices: Sequence[Device], fallback: Device | None, queue: InferenceQueue
+        self, devices: Sequence[Device], fallback: Device | None, queue: TaskQueue
     ) -> None:
         self._places = [_Place(device) for device in devices]
         self._fallback, self._queue = fallback, queue
@@ -92,7 +96,7 @@ class DevicePool:
     def start(
         self,
         planes: PlaneStore,
-        deliver: Callable[[Outcome], None],
+        deliver: Callable[[TaskOutcome], None],
         observe_batch: Callable[[float, int], None] = lambda seconds, slabs: None,
     ) -> None:
         """Let every device that was loaded work; see :class:`InferenceWorker`."""
@@ -145,15 +149,17 @@ class DevicePool:
         return [place for place in self._places if place.state is not DeviceState.LOST]
 
     def _warm(self, place: _Place) -> Segmenter:
-        segmenter = place.device.load()
+        segmenter, lobes = place.device.load(), place.device.load_lobes()
         with self._lock:
-            place.segmenter, place.state = segmenter, DeviceState.SERVING
+            place.segmenter, place.lobes = segmenter, lobes
+            place.state = DeviceState.SERVING
             self._renew()
         return segmenter
 
     def _start_worker(self, place: _Place) -> None:
-        def load() -> SlabInference:
-            return SlabInference(place.segmenter or self._warm(place), self._planes)
+        def load() -> DeviceInference:
+            segmenter = place.segmenter or self._warm(place)
+            return self._inference(segmenter, place.lobes)
 
         place.worker = InferenceWorker(
             place.device.name,
@@ -165,7 +171,12 @@ class DevicePool:
         )
         place.worker.start()
 
-    def _lose(self, place: _Place, jobs: Sequence[Job], error: Exception) -> None:
+    def _inference(self, segmenter: Segmenter, lobes: LobeFinder | None) -> DeviceInference:
+        planes, size = self._planes, segmenter.lung.size
+        division = LobeDivision(lobes, planes, segmenter.prepare, size) if lobes else None
+        return DeviceInference(SlabInference(segmenter, planes), division)
+
+    def _lose(self, place: _Place, jobs: Sequence[Task], error: Exception) -> None:
         """A worker's last word. What others infer of its jobs comes after the loss is known."""
         with self._lock:
             self._mark_lost(place, error)
@@ -175,7 +186,8 @@ class DevicePool:
 
     def _mark_lost(self, place: _Place, error: Exception) -> None:
         with self._lock:
-            place.state, place.segmenter, place.reason = DeviceState.LOST, None, str(error)
+            place.state, place.reason = DeviceState.LOST, str(error)
+            place.segmenter = place.lobes = None
             left = [other.device.name for other in self._at_work()]
             if self._fallback and not left:
                 left = [self._fallback.name]
@@ -194,9 +206,17 @@ class DevicePool:
         return place
 
     def _renew(self, *notices: Notice) -> None:
-        served = [place.segmenter for place in self._places if place.segmenter]
-        engines = served[0].engines if served else self.serving.engines
+        served = [_engines(place) for place in self._places if place.segmenter]
+        engines = served[0] if served else self.serving.engines
         self.serving = Serving(engines, (*self.serving.notices, *notices))
+
+
+def _engines(place: _Place) -> Mapping[str, Engine]:
+    """By model name."""
+    engines = dict(place.segmenter.engines) if place.segmenter else {}
+    if place.lobes:
+        engines[place.lobes.engine.spec.name] = place.lobes.engine
+    return engines
 
 
 def _status(place: _Place) -> DeviceStatus:

@@ -7,12 +7,40 @@ import itertools
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
 from appliance.scan.geometry import SliceGeometry
 from appliance.scan.slabs import Slab
 
 #: Replaced jobs that may lie in the heap before they are cleared out.
 _SLACK = 64
+
+
+class Work(Protocol):
+    """What can be queued: a slab, or something else about a scan.
+
+    Parameters
+    ----------
+    scan_id, urgency, generation
+        See :class:`Job`.
+    target
+        Its name among the work of its scan; the newer of two with one name replaces the other.
+    """
+
+    @property
+    def scan_id(self) -> str: ...
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def urgency(self) -> int: ...
+
+    @property
+    def generation(self) -> int: ...
+
+
+W = TypeVar("W", bound=Work)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +67,13 @@ class Job:
     urgency: int = 0
     generation: int = 0
 
+    @property
+    def target(self) -> str:
+        """The slice that the slab is about."""
+        return self.slab.target
 
-class InferenceQueue:
+
+class InferenceQueue(Generic[W]):
     """Jobs of all scans. Safe to use from any thread.
 
     A job replaces an earlier one of the same scan and target, so the queue is
@@ -49,36 +82,36 @@ class InferenceQueue:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._heap: list[tuple[int, int, Job]] = []
-        self._newest: dict[tuple[str, str], Job] = {}
+        self._heap: list[tuple[int, int, W]] = []
+        self._newest: dict[tuple[str, str], W] = {}
         self._order = itertools.count()
         self._closed = False
 
     def __len__(self) -> int:
         return len(self._newest)
 
-    def put(self, job: Job) -> None:
+    def put(self, job: W) -> None:
         with self._changed:
-            self._newest[job.scan_id, job.slab.target] = job
+            self._newest[job.scan_id, job.target] = job
             heapq.heappush(self._heap, (-job.urgency, next(self._order), job))
             if len(self._heap) > _SLACK + 2 * len(self._newest):
                 self._drop_replaced()
             self._changed.notify()
 
-    def give_back(self, jobs: Sequence[Job]) -> None:
+    def give_back(self, jobs: Sequence[W]) -> None:
         """Jobs that were taken and not inferred: the first to be taken again of their urgency.
 
         One that was replaced meanwhile is dropped.
         """
         with self._changed:
             for job in () if self._closed else reversed(jobs):
-                key = (job.scan_id, job.slab.target)
+                key = (job.scan_id, job.target)
                 if key not in self._newest:
                     self._newest[key] = job
                     heapq.heappush(self._heap, (-job.urgency, -next(self._order), job))
             self._changed.notify_all()
 
-    def take(self, most: int, timeout_s: float | None = None) -> list[Job]:
+    def take(self, most: int, timeout_s: float | None = None) -> list[W]:
         """The most urgent jobs, of whatever scans, at most `most`.
 
         Waits for the first one; an empty list means the timeout passed or the
@@ -86,11 +119,11 @@ class InferenceQueue:
         """
         with self._changed:
             self._changed.wait_for(lambda: self._newest or self._closed, timeout_s)
-            jobs: list[Job] = []
+            jobs: list[W] = []
             while self._heap and len(jobs) < most:
                 job = heapq.heappop(self._heap)[2]
-                if self._newest.get((job.scan_id, job.slab.target)) is job:
-                    del self._newest[job.scan_id, job.slab.target]
+                if self._newest.get((job.scan_id, job.target)) is job:
+                    del self._newest[job.scan_id, job.target]
                     jobs.append(job)
             return jobs
 
@@ -98,7 +131,7 @@ class InferenceQueue:
         self._heap = [
             entry
             for entry in self._heap
-            if self._newest.get((entry[2].scan_id, entry[2].slab.target)) is entry[2]
+            if self._newest.get((entry[2].scan_id, entry[2].target)) is entry[2]
         ]
         heapq.heapify(self._heap)
 

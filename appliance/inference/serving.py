@@ -54,5 +54,11 @@ class Serving:
         return {
             engine.spec.role: engine
             for engine in self.engines.values()
-            if engine.spec.role == "lung" or section.value in engine.spec.sections
+            if engine.spec.role == "lung"
+            or (engine.spec.role == "lesion" and section.value in engine.spec.sections)
         }
+
+    @property
+    def divides(self) -> bool:
+        """Whether lobes can be told apart."""
+        return any(engine.spec.role == "lobes" for engine in self.engines.values())

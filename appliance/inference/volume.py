@@ -87,7 +87,7 @@ class _Volume:
         by_uid = {item.header.sop_instance_uid: item for item in slices}
         self._scan = Scan(slices[0].header.series_instance_uid, policy)
         self._planes = PlaneStore(lambda _, uid: by_uid[uid])
-        self._queue = InferenceQueue()
+        self._queue: InferenceQueue[Job] = InferenceQueue()
         self._inference = SlabInference(segmenter, self._planes)
 
     def offer(self, item: Slice) -> None:

@@ -7,8 +7,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from appliance.inference.queue import InferenceQueue, Job
-from appliance.inference.slab_inference import Failure, Outcome, SlabInference
+from appliance.failpoints import hit
+from appliance.inference.slab_inference import Failure
+from appliance.inference.tasks import DeviceInference, Task, TaskOutcome, TaskQueue
 from appliance.inference.yielding import give_way
 from engines.runtimes import DeviceError
 
@@ -43,10 +44,10 @@ class InferenceWorker(threading.Thread):
     def __init__(
         self,
         device: str,
-        load: Callable[[], SlabInference],
-        queue: InferenceQueue,
-        deliver: Callable[[Outcome], None],
-        lost: Callable[[Sequence[Job], Exception], None],
+        load: Callable[[], DeviceInference],
+        queue: TaskQueue,
+        deliver: Callable[[TaskOutcome], None],
+        lost: Callable[[Sequence[Task], Exception], None],
         observe_batch: Callable[[float, int], None] = lambda seconds, slabs: None,
     ) -> None:
         super().__init__(name=f"inference {device}", daemon=True)
@@ -91,9 +92,10 @@ class InferenceWorker(threading.Thread):
         """End the thread once the batch in hand is done."""
         self._stopping.set()
 
-    def _work(self, inference: SlabInference, jobs: Sequence[Job]) -> None:
+    def _work(self, inference: DeviceInference, jobs: Sequence[Task]) -> None:
         if not jobs:
             return
+        hit("queue.take")
         started = time.monotonic()
         for outcome in inference.outcomes(jobs):
             failed = isinstance(outcome, Failure)

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
+
+from appliance.inference.lobes import Runs, SliceRuns
 from appliance.inference.slab_inference import Result
+from appliance.scan.geometry import SliceGeometry
 from breathhold.v1 import types_pb2 as pb
 
 
@@ -11,6 +17,7 @@ class MaskBook:
 
     def __init__(self) -> None:
         self._masks: dict[tuple[str, int], pb.SliceMask] = {}
+        self._high_opacity: dict[str, Runs] = {}
 
     def write(self, result: Result, revision: int) -> pb.SliceMask:
         """Enter what inference found on a slice; the lesion mask."""
@@ -18,7 +25,15 @@ class MaskBook:
         lung = _message(result, pb.MASK_KIND_LUNG, result.lung_runs, revision)
         for mask in (lesion, lung):
             self._masks[mask.sop_instance_uid, mask.kind] = mask
+        self._high_opacity[lesion.sop_instance_uid] = _runs(result.high_opacity_runs)
         return lesion
+
+    def runs(self, uid: str, geometry: SliceGeometry) -> SliceRuns:
+        """The masks of one slice, as they are now."""
+        lung, lesion = (
+            _runs(self._masks[uid, kind].runs) for kind in (pb.MASK_KIND_LUNG, pb.MASK_KIND_LESION)
+        )
+        return SliceRuns(uid, geometry, lung, lesion, self._high_opacity[uid])
 
     def lesions(self) -> list[pb.SliceMask]:
         return [mask for mask in self._masks.values() if mask.kind == pb.MASK_KIND_LESION]
@@ -27,6 +42,10 @@ class MaskBook:
         """All masks foot to head, without revisions: those tell of the order of arrival."""
         masks = sorted(self._masks.values(), key=lambda mask: (mask.position_mm, mask.kind))
         return [_without_revision(mask) for mask in masks]
+
+
+def _runs(lengths: Sequence[int]) -> Runs:
+    return np.array(tuple(lengths), np.uint32)
 
 
 def _message(

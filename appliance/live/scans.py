@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.inference.planes import ForgottenSliceError
-from appliance.inference.slab_inference import Outcome
+from appliance.inference.tasks import TaskOutcome
 from appliance.live import wire
 from appliance.live.errors import (
     CallStatus,
@@ -266,16 +266,16 @@ class LiveScans:
             raise ForgottenSliceError
         return live.pixels(sop_instance_uid)
 
-    def deliver_from(self, loop: asyncio.AbstractEventLoop) -> Callable[[Outcome], None]:
+    def deliver_from(self, loop: asyncio.AbstractEventLoop) -> Callable[[TaskOutcome], None]:
         """What the inference thread calls with each outcome."""
 
-        def deliver(outcome: Outcome) -> None:
+        def deliver(outcome: TaskOutcome) -> None:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(self._deliver, outcome)
 
         return deliver
 
-    def _deliver(self, outcome: Outcome) -> None:
+    def _deliver(self, outcome: TaskOutcome) -> None:
         live = self._live.get(outcome.job.scan_id)
         if live is not None:
             live.deliver(outcome)

@@ -9,10 +9,11 @@ from appliance.access.audit import AuditTrail
 from appliance.followup.follow_ups import FollowUps
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
-from appliance.inference.queue import InferenceQueue
+from appliance.inference.tasks import TaskQueue
 from appliance.ingest import IngestLimits
 from appliance.live.board import Board
 from appliance.metrics import Metrics
+from appliance.quantify.norms import NO_NORMS, Norms
 from appliance.scan.scan import ScanPolicy
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
@@ -30,12 +31,14 @@ class Services:
         Where bytes become HU.
     trail
         Who did what.
+    norms
+        What scans are measured against.
     """
 
     spool: Spool
     results: ResultsStore
     follow_ups: FollowUps
-    queue: InferenceQueue
+    queue: TaskQueue
     devices: DevicePool
     planes: PlaneStore
     decoders: Executor
@@ -44,3 +47,4 @@ class Services:
     trail: AuditTrail
     policy: ScanPolicy
     limits: IngestLimits
+    norms: Norms = NO_NORMS

@@ -8,11 +8,14 @@ import time
 from collections.abc import Iterable
 
 from appliance.failpoints import hit
+from appliance.inference.lobes import LobeJob, LobeOutcome, LobesFailed, LobesFound
 from appliance.inference.queue import Job
 from appliance.inference.serving import Serving
-from appliance.inference.slab_inference import Failure, Outcome, Result
+from appliance.inference.slab_inference import Failure, Result
+from appliance.inference.tasks import TaskOutcome
 from appliance.ingest import SliceRefusedError
 from appliance.live import wire
+from appliance.live.division import Division
 from appliance.live.errors import (
     ScanError,
     inference_failed,
@@ -40,7 +43,7 @@ from appliance.scan.events import (
 from appliance.scan.scan import Scan
 from appliance.scan.slice import Slice
 from appliance.scan.summary import summarize
-from appliance.scan.verdicts import Notice, Refusal
+from appliance.scan.verdicts import Notice, NoticeReason, Refusal
 from appliance.storage.errors import StorageError
 from appliance.storage.record import RecordKind, RecordRef
 from breathhold.v1 import scan_pb2 as pb
@@ -48,6 +51,9 @@ from breathhold.v1 import triage_pb2, types_pb2
 
 logger = logging.getLogger(__name__)
 
+_LOBES_FAILED = Notice(
+    NoticeReason.LOBES_FAILED, "The lobes could not be told apart: there are no scores by lobe."
+)
 #: Signals that are only want of slices: a scan they ended goes on when its caller is back.
 SILENT = (CompletedBy.QUIET, CompletedBy.ABANDONED)
 
@@ -88,6 +94,7 @@ class LiveScan:
         )
         self._kept = KeptSlices(scan_id, services.spool)
         self._masks = MaskBook()
+        self._division = Division(services.queue)
         self._served: Serving | None = None
         self._arrived: dict[str, float] = {}
         self._turn = asyncio.Lock()
@@ -299,9 +306,13 @@ class LiveScan:
 
     # -- what inference found
 
-    def deliver(self, outcome: Outcome) -> None:
-        """The result of a slab, or why there is none."""
+    def deliver(self, outcome: TaskOutcome) -> None:
+        """The result of a slab, or the lobes of the scan, or why there is none."""
         if self.ended.is_set() or outcome.job.generation != self.generation:
+            return
+        if isinstance(outcome, LobeOutcome):
+            self._note_devices()
+            self._division.take(outcome)
             return
         if isinstance(outcome, Failure):
             self._services.metrics.inference_failures.inc()
@@ -372,7 +383,7 @@ class LiveScan:
         if self.ended.is_set():
             return
         try:
-            report = self._report_message()
+            report = self._report_message(await self._divided())
             taken = [header.acquisition for header in self._scan.headers.values()]
             origin = await self._services.follow_ups.link(report, taken, self.opened)
             results, line = self._services.results, self._reported_summary(report)
@@ -385,16 +396,32 @@ class LiveScan:
         else:
             self._end_with(report)
 
-    def _report_message(self) -> types_pb2.Report:
-        summary = summarize(self._scan)
+    async def _divided(self) -> LobeOutcome | None:
+        """What became of the lobes; None where they are not looked for."""
+        scan = self._scan
+        abandoned = scan.completed_by is CompletedBy.ABANDONED
+        if abandoned or scan.scores().po is None or not self._services.devices.serving.divides:
+            return None
+        slices = tuple(self._masks.runs(uid, scan.headers[uid].geometry) for uid in scan.stack.ids)
+        job = LobeJob(self.scan_id, slices, self.opened.priority, self.generation)
+        return await self._division.of(job)
+
+    def _report_message(self, divided: LobeOutcome | None) -> types_pb2.Report:
+        found = divided if isinstance(divided, LobesFound) else None
+        summary = summarize(self._scan, self._services.norms, found.tallies if found else None)
         served = self._served or Serving(self._services.devices.serving.engines)
+        engines = dict(served.engines_for(summary.section))
+        if found:
+            engines["lobes"] = found.engine
         report = wire.report_message(
             self.scan_id,
             self.opened.study_instance_uid,
             self.opened.series_instance_uid,
             summary,
-            served.engines_for(summary.section),
+            engines,
         )
+        if isinstance(divided, LobesFailed):
+            report.warnings.append(wire.warning_message(_LOBES_FAILED))
         report.warnings.extend(map(wire.warning_message, served.notices))
         report.timing.last_slice_to_report_s = time.monotonic() - self.last_slice
         report.timing.opened_unix_s = self.opened_unix_s

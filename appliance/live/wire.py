@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from appliance.inference.serving import DeviceState, DeviceStatus
+from appliance.live.wire_findings import add_findings
 from appliance.quantify.scores import NoScore, Scores
 from appliance.scan.events import CompletedBy
 from appliance.scan.stack import Gap, Section
@@ -104,7 +105,7 @@ def report_message(
     """
     abandoned = summary.completed_by is CompletedBy.ABANDONED
     precisions = {engine.artefact.precision for engine in engines.values()}
-    return pb.Report(
+    report = pb.Report(
         scan_id=scan_id,
         study_instance_uid=study_instance_uid,
         series_instance_uid=series_instance_uid,
@@ -120,6 +121,8 @@ def report_message(
         precision=next((name for name in _PRECISIONS if name in precisions), ""),
         disclaimer=DISCLAIMER,
     )
+    add_findings(report, summary.findings)
+    return report
 
 
 def announced_section(section: pb.Section.ValueType) -> Section | None:

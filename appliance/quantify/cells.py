@@ -12,7 +12,9 @@ Cells = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp]
 
 
-def count_cells(runs: Sequence[int], rows: Places, columns: Places, cells: int) -> Cells:
+def count_cells(
+    runs: Sequence[int] | npt.NDArray[np.integer], rows: Places, columns: Places, cells: int
+) -> Cells:
     """Pixels of a mask in each cell.
 
     Parameters

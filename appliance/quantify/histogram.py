@@ -63,3 +63,9 @@ def volume_histogram(
     if not weighted:
         return (0.0,) * BINS
     return tuple(math.fsum(column) / _MM3_PER_ML for column in np.transpose(weighted))
+
+
+def mean_hu(shares: Sequence[float]) -> float:
+    """The mean of a distribution over the bins, each taken at its middle."""
+    middles = FIRST_HU + BIN_HU * (np.arange(BINS) + 0.5)
+    return math.fsum(middles * np.asarray(shares)) / math.fsum(shares)

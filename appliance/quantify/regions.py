@@ -19,6 +19,14 @@ _MM3_PER_ML = 1000.0
 _SIDES = ("right", "left")
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class RegionTallies:
+    """Counts of some slices, and the names of the labels from 1 on."""
+
+    names: tuple[str, ...]
+    slices: tuple[RegionCounts, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Region:
     """A part of the lung; volumes in ml, lung includes lesion, lesion includes high opacity.
@@ -62,7 +70,7 @@ def count_regions(
     """
     places = labels.ravel()
     counts = [np.bincount(places, cells.ravel(), regions + 1) for cells in kinds]
-    return np.rint(counts).astype(np.int64)
+    return np.array(counts).astype(np.int64)
 
 
 def sum_regions(

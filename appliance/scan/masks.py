@@ -30,7 +30,9 @@ def encode_runs(mask: npt.NDArray[np.bool_]) -> list[int]:
     return runs
 
 
-def decode_runs(runs: Sequence[int], rows: int, columns: int) -> npt.NDArray[np.bool_]:
+def decode_runs(
+    runs: Sequence[int] | npt.NDArray[np.integer], rows: int, columns: int
+) -> npt.NDArray[np.bool_]:
     """The mask of run lengths, shape (rows, columns).
 
     Raises

@@ -163,6 +163,13 @@ class Scan:
     def tally(self, sop_instance_uid: str) -> SliceTally:
         return self._places[sop_instance_uid].tally
 
+    def pixel_volumes_mm3(self) -> list[float]:
+        """The volume that a pixel of each slice stands for, foot to head."""
+        return [
+            self._headers[uid].geometry.pixel_area_mm2 * length
+            for uid, length in zip(self._stack.ids, self._lengths_mm(), strict=True)
+        ]
+
     def scores(self) -> Scores:
         """Scores over the slices inferred so far."""
         found = score(self._volumes())
@@ -279,14 +286,11 @@ class Scan:
 
     def _volumes(self) -> Volumes:
         counted = [
-            (self._places[uid], length)
-            for uid, length in zip(self._stack.ids, self._lengths_mm(), strict=True)
+            (self._places[uid].tally, volume)
+            for uid, volume in zip(self._stack.ids, self.pixel_volumes_mm3(), strict=True)
             if self._places[uid].inferred is not None
         ]
-        return volumes(
-            [place.tally for place, _ in counted],
-            [place.header.geometry.pixel_area_mm2 * length for place, length in counted],
-        )
+        return volumes([tally for tally, _ in counted], [volume for _, volume in counted])
 
     def _lengths_mm(self) -> list[float]:
         thickness = next(iter(self._headers.values())).geometry.thickness if self._headers else None

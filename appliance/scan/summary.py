@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from appliance.quantify.coverage import lung_cut_off
+from appliance.quantify.norms import NO_NORMS, Norms
+from appliance.quantify.regions import RegionTallies
 from appliance.quantify.scores import Scores
 from appliance.scan.events import CompletedBy
+from appliance.scan.findings import Findings, findings
 from appliance.scan.scan import Scan, ScanPhase
 from appliance.scan.stack import Gap, Section
 from appliance.scan.verdicts import Notice, NoticeReason
@@ -31,10 +34,20 @@ class Summary:
     missing: tuple[Gap, ...]
     notices: tuple[Notice, ...]
     completed_by: CompletedBy
+    findings: Findings
 
 
-def summarize(scan: Scan) -> Summary:
+def summarize(scan: Scan, norms: Norms = NO_NORMS, lobes: RegionTallies | None = None) -> Summary:
     """The final result of a finished scan.
+
+    Parameters
+    ----------
+    scan
+        Finished.
+    norms
+        What it is measured against.
+    lobes
+        Counts by lobe of its slices, foot to head; None where lobes were not told apart.
 
     Raises
     ------
@@ -43,14 +56,16 @@ def summarize(scan: Scan) -> Summary:
     """
     if scan.completed_by is None or scan.phase is not ScanPhase.FINISHED:
         raise ValueError("the scan is still running")
+    scores, tallies = scan.scores(), [scan.tally(uid) for uid in scan.stack.ids]
     return Summary(
-        scores=scan.scores(),
+        scores=scores,
         section=scan.section,
         spacing_mm=scan.stack.spacing_mm or 0.0,
         slices=len(scan.stack),
         missing=tuple(scan.stack.gaps()),
         notices=tuple(_notices(scan)),
         completed_by=scan.completed_by,
+        findings=findings(scores, tallies, scan.pixel_volumes_mm3(), norms, lobes),
     )
 
 

@@ -71,6 +71,7 @@ class NoticeReason(enum.StrEnum):
     SLICES_EXPECTED = "SLICES_EXPECTED"
     # of the box
     DEVICE_LOST = "DEVICE_LOST"
+    LOBES_FAILED = "LOBES_FAILED"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""How normal references are made."""

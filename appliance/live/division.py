@@ -1,0 +1,27 @@
+"""The lobes of one complete scan: asked for, and waited for."""
+
+from __future__ import annotations
+
+import asyncio
+
+from appliance.inference.lobes import LobeJob, LobeOutcome
+from appliance.inference.tasks import TaskQueue
+
+
+class Division:
+    """Waits for what a device's worker finds. Used from the event loop only."""
+
+    def __init__(self, queue: TaskQueue) -> None:
+        self._queue = queue
+        self._answer: asyncio.Future[LobeOutcome] | None = None
+
+    async def of(self, job: LobeJob) -> LobeOutcome:
+        """What became of a job; waits as long as it takes."""
+        self._answer = asyncio.get_running_loop().create_future()
+        self._queue.put(job)
+        return await self._answer
+
+    def take(self, outcome: LobeOutcome) -> None:
+        """The answer; one that nobody waits for is dropped."""
+        if self._answer and not self._answer.done():
+            self._answer.set_result(outcome)

@@ -1,0 +1,179 @@
+"""Complete scans divided into lobes, by a real network that is tiny."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from appliance.inference.lobes import LobeDivision, LobeJob, LobesFailed, LobesFound, SliceRuns
+from appliance.inference.planes import PlaneStore
+from appliance.inference.queue import Job
+from appliance.inference.shapes import slab_shapes
+from appliance.inference.slab_inference import Result, SlabInference
+from appliance.inference.tasks import DeviceInference
+from appliance.scan.cutting import final_slabs
+from appliance.scan.slice import Slice
+from appliance.scan.stack import Section, Stack
+from engines.lobes import LobeFinder, load_lobes
+from engines.models import load_repository
+from engines.runtimes import DeviceError, DeviceLostError, choose
+from engines.segmenter import Segmenter
+from tests.inference.test_volume import made_slices
+from tests.tiny_models import write_lobes_repository
+
+SCAN = "scan"
+NONE = np.array([], np.uint32)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_lobes_repository(tmp_path_factory.mktemp("repository"))
+
+
+@pytest.fixture(scope="module")
+def segmenter(repository: Path) -> Segmenter:
+    return Segmenter(load_repository(repository), choose("openvino"), batch=4)
+
+
+@pytest.fixture(scope="module")
+def finder(repository: Path) -> LobeFinder:
+    found = load_lobes(load_repository(repository), choose("openvino"))
+    assert found is not None
+    return found
+
+
+class Rooms:
+    """A scan that was inferred, in whatever order, and what divides it."""
+
+    def __init__(
+        self, segmenter: Segmenter, finder: LobeFinder, *, step: int = 1, coarse_bytes: int = 2**24
+    ) -> None:
+        self.slices = made_slices(40, 5.0)
+        self.by_uid = {item.header.sop_instance_uid: item for item in self.slices}
+        self.planes = PlaneStore(self.reload, coarse_bytes=coarse_bytes)
+        stack = Stack()
+        for item in self.slices[::step]:
+            self.planes.add(SCAN, item)
+            stack.insert(item.header.geometry.along_mm, item.header.sop_instance_uid)
+        slabs = SlabInference(segmenter, self.planes)
+        jobs = [
+            Job(SCAN, slab, self.by_uid[slab.target].header.geometry)
+            for slab in final_slabs(stack, slab_shapes(segmenter.lesion_models)[Section.THICK], 5.0)
+        ]
+        results = {one.job.target: one for one in slabs.outcomes(jobs) if isinstance(one, Result)}
+        self.results = [results[uid] for uid in stack.ids]
+        division = LobeDivision(finder, self.planes, segmenter.prepare, segmenter.lung.size)
+        self.inference = DeviceInference(slabs, division)
+        self.job = LobeJob(SCAN, tuple(_runs(result) for result in self.results))
+
+    def reload(self, scan_id: str, uid: str) -> Slice:
+        return self.by_uid[uid]
+
+    def found(self) -> LobesFound:
+        (outcome,) = self.inference.outcomes([self.job])
+        assert isinstance(outcome, LobesFound)
+        return outcome
+
+
+def _runs(result: Result) -> SliceRuns:
+    found = (result.lung_runs, result.lesion_runs, result.high_opacity_runs)
+    runs = (np.array(lengths, np.uint32) for lengths in found)
+    return SliceRuns(result.job.target, result.job.geometry, *runs)
+
+
+def test_every_counted_pixel_is_in_a_lobe(segmenter: Segmenter, finder: LobeFinder) -> None:
+    rooms = Rooms(segmenter, finder)
+    counts = np.array(rooms.found().tallies.slices)
+    tallies = [result.tally for result in rooms.results]
+    expected = [(one.lung_px, one.lesion_px, one.high_opacity_px) for one in tallies]
+    np.testing.assert_array_equal(counts.sum(axis=2), expected)
+    assert (counts[:, :, 0] == 0).all()
+    assert counts.sum(axis=0)[0, 1:].min() > 100
+    assert counts.sum(axis=0)[1].sum() > 0
+
+
+def test_right_and_left_upper_and_lower_are_told_apart(
+    segmenter: Segmenter, finder: LobeFinder
+) -> None:
+    rooms = Rooms(segmenter, finder)
+    lung = np.array(rooms.found().tallies.slices)[:, 0, 1:]
+    heights = [np.average(np.arange(len(lung)), weights=lobe) for lobe in lung.T]
+    assert heights[0] > heights[1] > heights[2]
+    assert heights[3] > heights[4]
+    assert lung.sum(axis=0)[:3].sum() == pytest.approx(lung.sum(axis=0)[3:].sum(), rel=0.05)
+
+
+def test_memory_for_one_plane_changes_nothing(segmenter: Segmenter, finder: LobeFinder) -> None:
+    plenty = Rooms(segmenter, finder).found()
+    scarce = Rooms(segmenter, finder, coarse_bytes=1).found()
+    np.testing.assert_array_equal(scarce.tallies.slices, plenty.tallies.slices)
+    assert scarce.engine.spec.role == "lobes"
+
+
+def test_what_a_lobe_job_shares_its_turn_with_changes_nothing(
+    segmenter: Segmenter, finder: LobeFinder
+) -> None:
+    rooms = Rooms(segmenter, finder)
+    jobs = [result.job for result in rooms.results[:3]]
+    *results, lobes = rooms.inference.outcomes([jobs[0], rooms.job, *jobs[1:]])
+    assert results == rooms.results[:3]
+    assert isinstance(lobes, LobesFound)
+    np.testing.assert_array_equal(lobes.tallies.slices, rooms.found().tallies.slices)
+
+
+def test_the_lobes_of_a_forgotten_scan_are_not_found(
+    segmenter: Segmenter, finder: LobeFinder
+) -> None:
+    rooms = Rooms(segmenter, finder, coarse_bytes=1)
+    rooms.planes.forget(SCAN)
+    assert rooms.inference.outcomes([rooms.job]) == []
+
+
+def test_a_scan_without_lung_has_no_lobes(segmenter: Segmenter, finder: LobeFinder) -> None:
+    rooms = Rooms(segmenter, finder)
+    empty = tuple(
+        replace(runs, lung=NONE, lesion=NONE, high_opacity=NONE) for runs in rooms.job.slices
+    )
+    rooms.job = LobeJob(SCAN, empty)
+    assert not np.any(rooms.found().tallies.slices)
+
+
+class Failing:
+    """An engine that cannot answer."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def run(self, slabs: np.ndarray) -> np.ndarray:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no answer"), DeviceError("it failed")])
+def test_lobes_that_fail_cost_nothing_else(
+    segmenter: Segmenter, finder: LobeFinder, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    rooms = Rooms(segmenter, finder)
+    monkeypatch.setattr(finder, "engine", replace(finder.engine, executable=Failing(error)))
+    first, failed = rooms.inference.outcomes([rooms.results[0].job, rooms.job])
+    assert first == rooms.results[0]
+    assert isinstance(failed, LobesFailed)
+    assert failed.error is error
+
+
+def test_a_lost_device_hands_the_job_to_another(
+    segmenter: Segmenter, finder: LobeFinder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rooms = Rooms(segmenter, finder)
+    failing = Failing(DeviceLostError("gone"))
+    monkeypatch.setattr(finder, "engine", replace(finder.engine, executable=failing))
+    with pytest.raises(DeviceLostError):
+        rooms.inference.outcomes([rooms.job])
+
+
+def test_without_a_lobes_model_a_job_fails(segmenter: Segmenter, finder: LobeFinder) -> None:
+    rooms = Rooms(segmenter, finder)
+    (failed,) = DeviceInference(SlabInference(segmenter, rooms.planes)).outcomes([rooms.job])
+    assert isinstance(failed, LobesFailed)
