@@ -119,6 +119,7 @@ class StorageConfig(_Table):
     @property
     def full_bytes(self) -> int:
         return self.full_mib * _MIB
+
     patient_salt: File | None = Field(
         None,
         description="Salt of the hashes that link a patient's scans, 16 bytes or more; "
@@ -152,7 +153,6 @@ class ScanConfig(_Table):
     min_extent_mm: float = Field(100.0, ge=0, description="A shorter scan gets no score, mm")
 
 
-class EngineConfig(_Table):
 class ScoresConfig(_Table):
     """What scans are measured against."""
 
@@ -166,6 +166,7 @@ class ScoresConfig(_Table):
     )
 
 
+class EngineConfig(_Table):
     """Which models run, and on what."""
 
     repository: Path = Field(SHIPPED, description="Model repository in Triton's layout")
@@ -209,8 +210,8 @@ class Config(_Table):
     storage: StorageConfig = StorageConfig()
     audit: AuditConfig = AuditConfig()
     scan: ScanConfig = ScanConfig()
-    engine: EngineConfig = EngineConfig()
     scores: ScoresConfig = ScoresConfig()
+    engine: EngineConfig = EngineConfig()
 
     @model_validator(mode="after")
     def _tight_before_full(self) -> Self:
