@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,8 +25,8 @@ _BLOCK = 256
 #: Tables of kernels that may wait at once, bytes.
 _TABLE_BYTES = 2**20
 _ALIGNMENT = 16
-#: Pinned memory for what is fetched, until more is: 16 masks of 512 x 512, bytes.
-_FETCHED_BYTES = 2**19
+#: Pinned memory for either way, until more is needed: 16 masks of 512 x 512, bytes.
+_PINNED_BYTES = 2**19
 
 
 class CudaDevice:
@@ -48,6 +49,7 @@ class CudaDevice:
         self.cuda = cuda = load_pycuda()
         self.ordinal, self.name = ordinal, f"gpu{ordinal}"
         self._lock = threading.RLock()
+        self._dropped: deque[Any] = deque()
         try:
             cuda.init()
             self._context = cuda.Device(ordinal).retain_primary_context()
@@ -64,7 +66,8 @@ class CudaDevice:
                 "restore": module.get_function("restore").prepare("PI"),
             }
             self._tables = _Tables(cuda, self.queue, self.synchronize)
-            self._pinned = cuda.pagelocked_empty(_FETCHED_BYTES, np.uint8)
+            self._inward, self._outward = _Pinned(cuda), _Pinned(cuda)
+            self._sending = False
 
     @property
     def stream(self) -> int:
@@ -77,14 +80,15 @@ class CudaDevice:
             with self._lock:
                 self._context.push()
                 try:
+                    self._dropped.clear()
                     yield
                 finally:
                     self._context.pop()
         except self.cuda.Error as error:
             raise named_fault(self.name, error) from error
 
-    def allocate(self, size: int) -> Any:
-        return self.cuda.mem_alloc(size)
+    def allocate(self, size: int) -> DeviceMemory:
+        return DeviceMemory(self.cuda.mem_alloc(size), self._dropped)
 
     def copy(self, target: int, source: int, size: int) -> None:
         self.cuda.memcpy_dtod_async(target, source, size, self.queue)
@@ -97,18 +101,59 @@ class CudaDevice:
         self._kernels[kernel].prepared_async_call(grid, block, self.queue, *addresses, width)
 
     def fetch(self, address: int, size: int) -> npt.NDArray[np.uint8]:
-        if len(self._pinned) < size:
-            self._pinned = self.cuda.pagelocked_empty(size, np.uint8)
-        self.cuda.memcpy_dtoh_async(self._pinned[:size], address, self.queue)
+        pinned = self._outward.part(size)
+        self.cuda.memcpy_dtoh_async(pinned, address, self.queue)
         self.synchronize()
-        fetched: npt.NDArray[np.uint8] = self._pinned[:size].copy()
-        return fetched
+        return pinned.copy()
+
+    def send(self, address: int, content: npt.NDArray[Any]) -> None:
+        """Copy an array of the host to an address, through pinned memory."""
+        if self._sending:
+            self.synchronize()
+        pinned = self._inward.part(content.nbytes)
+        pinned.view(content.dtype).reshape(content.shape)[...] = content
+        self.cuda.memcpy_htod_async(address, pinned, self.queue)
+        self._sending = True
 
     def synchronize(self) -> None:
         """Wait, without burning a core, until all that was asked for has happened."""
         self._done.record(self.queue)
         self._done.synchronize()
         self._tables.reuse()
+        self._sending = False
+
+
+class DeviceMemory:
+    """Memory on the device; its address is its integer.
+
+    PyCUDA frees memory where its context is current, and only warns elsewhere. Whoever
+    drops this may be any thread, so the device frees it when it is next worked on.
+    """
+
+    __slots__ = ("_allocation", "_dropped")
+
+    def __init__(self, allocation: Any, dropped: deque[Any]) -> None:
+        self._allocation, self._dropped = allocation, dropped
+
+    def __int__(self) -> int:
+        return int(self._allocation)
+
+    def __del__(self) -> None:
+        self._dropped.append(self._allocation)
+
+
+class _Pinned:
+    """Pinned memory of the host; grows with what is asked for."""
+
+    def __init__(self, cuda: Any) -> None:
+        self._cuda = cuda
+        self._memory: npt.NDArray[np.uint8] = cuda.pagelocked_empty(_PINNED_BYTES, np.uint8)
+
+    def part(self, size: int) -> npt.NDArray[np.uint8]:
+        """So many bytes, the same each time."""
+        if len(self._memory) < size:
+            self._memory = self._cuda.pagelocked_empty(size, np.uint8)
+        return self._memory[:size]
 
 
 class _Tables:

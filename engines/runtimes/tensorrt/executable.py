@@ -11,7 +11,7 @@ import numpy.typing as npt
 from engines.artefacts import ModelError
 from engines.device.slabs import DeviceSlab, assemble
 from engines.models import ModelSpec
-from engines.runtimes.tensorrt.cuda import cuda_device, load_pycuda
+from engines.runtimes.tensorrt.cuda import DeviceMemory, cuda_device, load_pycuda
 from engines.runtimes.tensorrt.faults import named_fault
 from engines.runtimes.tensorrt.flavours import Flavour, create_execution, library_log
 from engines.runtimes.tensorrt.plans import Plan
@@ -66,8 +66,6 @@ class TensorRtExecutable:
             self._choose_profile(profile)
             self._input = self._bind(spec.input_name, spec.planes)
             self._output = self._bind(spec.output_name, spec.output_planes)
-            shape = (self.batch, spec.planes, *spec.size)
-            self._pinned = self.device.cuda.pagelocked_empty(shape, np.float32)
 
     def run(self, slabs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         planes = self._spec.output_planes
@@ -88,13 +86,12 @@ class TensorRtExecutable:
 
     def _run_batch(self, slabs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """The answers of at most a batch that comes from the host and goes back there."""
-        self._pinned[: len(slabs)] = slabs
-        self._pinned[len(slabs) :] = 0
-        device = self.device
-        device.cuda.memcpy_htod_async(self._input, self._pinned, device.queue)
+        given = np.zeros((self.batch, *slabs.shape[1:]), np.float32)
+        given[: len(slabs)] = slabs
+        self.device.send(int(self._input), given)
         self._execute()
         shape = (len(slabs), self._spec.output_planes, *self._spec.size)
-        fetched = device.fetch(int(self._output), int(np.prod(shape)) * _FLOAT_BYTES)
+        fetched = self.device.fetch(int(self._output), int(np.prod(shape)) * _FLOAT_BYTES)
         return fetched.view(np.float32).reshape(shape)
 
     def _execute(self) -> None:
@@ -112,7 +109,7 @@ class TensorRtExecutable:
         self._execution = create_execution(trt, flavour, self._engine)
         self._check(self._execution is not None, "create_execution_context")
 
-    def _bind(self, tensor: str, planes: int) -> Any:
+    def _bind(self, tensor: str, planes: int) -> DeviceMemory:
         """Memory on the device for a batch of a tensor."""
         rows, columns = self._spec.size
         memory = self.device.allocate(self.batch * planes * rows * columns * _FLOAT_BYTES)
