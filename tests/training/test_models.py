@@ -53,6 +53,14 @@ def test_each_network_answers_for_its_targets(plan: ModelPlan) -> None:
     assert answer.shape == (1, maps, 64, 64)
 
 
+def test_the_lesion_network_of_colinet_can_start_from_its_lung_network() -> None:
+    lung, lesion = (PLANS[name].build() for name in ("colinet_lung", "colinet"))
+    lesion.load_state_dict(lung.state_dict())
+    with torch.no_grad():
+        planes = torch.rand(1, 1, 256, 256)
+        torch.testing.assert_close(lesion.eval()(planes), lung.eval()(planes), rtol=0, atol=0)
+
+
 def test_every_section_has_one_lesion_model() -> None:
     served = [
         section
