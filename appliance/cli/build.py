@@ -40,7 +40,7 @@ def build(
     precision: Annotated[
         list[PrecisionName] | None,
         typer.Option(
-            help="May be given again; by default fp16 and int8, fp32 for an ungated int8."
+            help="May be given again; by default fp16, and int8 where it passed its gate."
         ),
     ] = None,
     models: Annotated[
@@ -55,18 +55,19 @@ def build(
         ),
     ] = None,
     again: Annotated[
-        bool, typer.Option("--again", help="Build also what has been built already.")
+        bool, typer.Option("--again", help="Build and time also what has been already.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Build plans of the models for a GPU, and keep them where the daemon finds them.
 
     TensorRT builds on the GPU itself; TensorRT-RTX also for GPUs that are not here.
+    On the box with the GPU int8 is then timed against fp16, and the faster one will serve.
     """
-    from appliance.cli.building.plans import Choice, run_build
+    from appliance.cli.building.plans import Order, Outcome, run_build
     from appliance.cli.showing.output import print_json
 
-    choice = Choice(
+    order = Order(
         names=tuple(model or ()),
         runtime=runtime.value if runtime else None,
         target=target,
@@ -76,10 +77,10 @@ def build(
         again=again,
     )
     failed = []
-    for outcome in run_build(choice):
+    for outcome in run_build(order):
         if json:
             print_json(outcome.record)
-        elif outcome.plan:
+        elif isinstance(outcome, Outcome) and outcome.plan:
             print(outcome.plan.path)
         if outcome.fault:
             failed.append(outcome.fault)

@@ -118,7 +118,7 @@ def resolve_target(flavour: Flavour, wanted: str = CURRENT) -> str:
         if not here:
             remedy = f"name a target: {', '.join(targets)}" if targets else _NEEDS_GPU
             raise ModelError(f"{flavour.name}: no GPU is here to build for; {remedy}")
-        wanted = here[0]
+        wanted = next((one for one in here if one in targets), here[0])
     possible = targets if flavour.ahead_of_time else tuple(here)
     if wanted not in possible:
         hint = f"it builds for {', '.join(possible)}" if possible else _NEEDS_GPU

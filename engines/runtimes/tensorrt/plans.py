@@ -17,10 +17,12 @@ from engines.runtimes.tensorrt.cache import PlanCache, PlanKey
 from engines.runtimes.tensorrt.driver import gpus
 from engines.runtimes.tensorrt.flavours import CURRENT, Flavour, resolve_target
 
-__all__ = ["Plan", "ensure_plan", "half", "network_of"]
+__all__ = ["Plan", "batches_of", "ensure_plan", "half", "network_of"]
 
 #: Slabs an inference may have. Every inference of one executable has the same number.
 _BATCHES = {"neighbours": (1, 8), "block": (1, 4)}
+#: A scan has its lobes found in one inference.
+_LOBES = (1,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +118,13 @@ def _key(flavour: Flavour, spec: ModelSpec, artefact: Artefact, target: str) -> 
         version=flavour.version(),
         target=target,
         slab=(spec.planes, *spec.size),
-        batches=_BATCHES[spec.form],
+        batches=batches_of(spec),
     )
+
+
+def batches_of(spec: ModelSpec) -> tuple[int, ...]:
+    """Slabs that an inference of a model may have; one optimisation profile each."""
+    return _LOBES if spec.role == "lobes" else _BATCHES[spec.form]
 
 
 def _wait_for_turn(turn: ExitStack, cache: PlanCache) -> str:

@@ -18,11 +18,17 @@ from engines.models import ModelSpec, load_repository, load_spec
 from engines.runtimes.tensorrt.building import BuildError, Order, build_plan
 from engines.runtimes.tensorrt.driver import gpus
 from engines.runtimes.tensorrt.flavours import TENSORRT, TENSORRT_RTX, resolve_target
-from engines.runtimes.tensorrt.plans import half, network_of
+from engines.runtimes.tensorrt.plans import batches_of, half, network_of
 from engines.warm_up import warm_up_input
 from tests.tiny_models import write_block_repository
 
 SHIPPED = load_repository()
+#: What the GPU may serve of each: fp16, and int8 where the model ships it.
+SERVED = [(spec, "fp16") for spec in SHIPPED] + [
+    (spec, "int8")
+    for spec in SHIPPED
+    if any(artefact.dialect == "tensorrt" for artefact in spec.artefacts)
+]
 TARGETS = ("sm_89", "sm_120")
 no_gpu = pytest.mark.skipif(bool(gpus()), reason="there is a GPU here")
 
@@ -38,31 +44,31 @@ def convolutions(plan: bytes) -> Counter[tuple[str, str]]:
     TensorRT-RTX 1.7 keeps the graph as text in its plans, once for each profile.
     """
     text = plan.decode("latin-1")
-    types = dict(re.findall(r'  tensor={ .*? name="([^"]+)" .* type=(\w+) }', text))
+    types = dict(re.findall(r'  (?:sub_)?tensor={ .*? name="([^"]+)" .* type=(\w+) }', text))
     found = re.findall(r'corrltn={ name="[^"]+" output={.*?} input={"([^"]+)" "([^"]+)"', text)
     return Counter((types[given], types[weights]) for given, weights in found)
 
 
-def wanted(model: onnx.ModelProto, precision: str) -> Counter[tuple[str, str]]:
-    """The same as a network of that precision asks for, with two profiles."""
+def wanted(model: onnx.ModelProto, precision: str, profiles: int) -> Counter[tuple[str, str]]:
+    """The same as a network of that precision asks for."""
     makers = {name: node.op_type for node in model.graph.node for name in node.output}
     plain = "half" if precision == "fp16" else "float"
     asked: Counter[tuple[str, str]] = Counter()
     for node in model.graph.node:
         if node.op_type == "Conv":
             quantised = [makers.get(name) == "DequantizeLinear" for name in node.input[:2]]
-            asked[("int8", "int8") if all(quantised) else (plain, plain)] += 2
+            asked[("int8", "int8") if all(quantised) else (plain, plain)] += profiles
     return asked
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("precision", ["fp16", "int8"])
-@pytest.mark.parametrize("spec", SHIPPED, ids=lambda spec: spec.name)
+@pytest.mark.parametrize(("spec", "precision"), SERVED, ids=lambda one: getattr(one, "name", one))
 def test_every_shipped_model_builds(spec: ModelSpec, precision: str, target: str) -> None:
     phases: list[str] = []
-    order = Order(spec, precision, network(spec, precision), target, (1, 8))
+    order = Order(spec, precision, network(spec, precision), target, batches_of(spec))
     plan, timings = build_plan(TENSORRT_RTX, order, phases.append)
-    assert convolutions(plan) == wanted(onnx.load_from_string(order.network), precision)
+    asked = wanted(onnx.load_from_string(order.network), precision, len(order.batches))
+    assert convolutions(plan) == asked
     assert "Building engine" in phases
     assert timings == b"", "TensorRT-RTX times no kernels"
 
@@ -78,6 +84,10 @@ def test_fp16_answers_as_fp32_does(spec: ModelSpec) -> None:
     )
     assert halved.dtype == np.float32
     assert 0 < np.abs(halved - full).max() < 0.02
+
+
+def test_lung_and_lesion_are_built_in_int8() -> None:
+    assert {spec.name for spec, precision in SERVED if precision == "int8"} >= {"lung", "lesion"}
 
 
 @pytest.fixture(scope="module")
