@@ -476,11 +476,14 @@ class LiveScan:
             updated_unix_s=time.time(),
             warnings=len(self.report.warnings) if self.report else 0,
             caller=self.opened.caller,
+            lss=self.report.lss if self.report and self.report.HasField("lss") else None,
         )
 
     def _reported_summary(self, report: types_pb2.Report) -> triage_pb2.ScanSummary:
         line = self.summary()
         line.state, line.running, line.warnings = report.state, False, len(report.warnings)
+        if report.HasField("lss"):
+            line.lss = report.lss
         return line
 
 

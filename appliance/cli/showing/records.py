@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from appliance.cli.showing.findings import findings_record
 from appliance.client.sending import Interrupted, ScanEvent
 from breathhold.v1 import scan_pb2, triage_pb2, types_pb2
 
@@ -99,6 +100,8 @@ def report_record(report: types_pb2.Report) -> Record:
         "lesion_ml": scores.lesion_ml,
         "high_opacity_ml": scores.high_opacity_ml,
         "ihu": scores.ihu if scores.HasField("ihu") else None,
+        **findings_record(report),
+        "quality": dict(sorted(report.quality.items())),
         "section": section_name(report.section),
         "slices": report.slices,
         "missing": [
@@ -195,6 +198,7 @@ def summary_record(summary: triage_pb2.ScanSummary) -> Record:
         "slices_received": summary.slices_received,
         "slices_inferred": summary.slices_inferred,
         "coverage": summary.coverage,
+        "lss": summary.lss if summary.HasField("lss") else None,
         "warnings": summary.warnings,
         "opened_unix_s": summary.opened_unix_s,
         "updated_unix_s": summary.updated_unix_s,

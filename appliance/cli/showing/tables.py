@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from appliance.cli.showing.findings import findings_rows, regions_table
 from appliance.cli.showing.follow_up import follow_up_rows
 from appliance.cli.showing.records import (
     NO_SCORE,
@@ -51,10 +52,16 @@ def report_view(
     table.add_column("measured", justify="right")
     if truth is not None:
         table.add_column("truth", justify="right")
-    rows = (*_score_rows(report.scores, truth), *follow_up_rows(report), *_other_rows(report))
+    rows = (
+        *_score_rows(report.scores, truth),
+        *findings_rows(report),
+        *follow_up_rows(report),
+        *_other_rows(report),
+    )
     for row in rows:
         table.add_row(*row)
-    return Group(table, *_remarks(report))
+    regions = regions_table(report)
+    return Group(table, *([regions] if regions else []), *_remarks(report))
 
 
 def _score_rows(
@@ -112,7 +119,7 @@ def board_view(summaries: Iterable[triage_pb2.ScanSummary], caption: str = "") -
     table = Table(title="Triage, worst first", caption=caption or None, expand=True)
     for name in ("priority", "station", "scan", "state"):
         table.add_column(name)
-    for name in ("PO", "PHO", "coverage", "slices", "warnings"):
+    for name in ("PO", "PHO", "LSS", "coverage", "slices", "warnings"):
         table.add_column(name, justify="right")
     for summary in summaries:
         table.add_row(*_board_row(summary))
@@ -131,6 +138,7 @@ def _board_row(summary: triage_pb2.ScanSummary) -> list[RenderableType]:
         Text(state_name(summary.state), "cyan" if summary.running else ""),
         Text(reason if po is None and reason else percent(po), po_style(po)),
         percent(pho_of(summary.scores)),
+        str(summary.lss) if summary.HasField("lss") else "",
         f"{100 * summary.coverage:.0f} %",
         f"{summary.slices_inferred}/{summary.slices_received}",
         str(summary.warnings or ""),

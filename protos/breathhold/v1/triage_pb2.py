@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from breathhold.v1 import types_pb2 as breathhold_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62reathhold/v1/triage.proto\x12\rbreathhold.v1\x1a\x19\x62reathhold/v1/types.proto\"\xed\x02\n\x0bScanSummary\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12\x0f\n\x07station\x18\x03 \x01(\t\x12)\n\x08priority\x18\x04 \x01(\x0e\x32\x17.breathhold.v1.Priority\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.breathhold.v1.ScanState\x12%\n\x06scores\x18\x06 \x01(\x0b\x32\x15.breathhold.v1.Scores\x12\x0f\n\x07running\x18\x07 \x01(\x08\x12\x17\n\x0fslices_received\x18\x08 \x01(\r\x12\x17\n\x0fslices_inferred\x18\t \x01(\r\x12\x10\n\x08\x63overage\x18\n \x01(\x01\x12\x15\n\ropened_unix_s\x18\x0b \x01(\x01\x12\x16\n\x0eupdated_unix_s\x18\x0c \x01(\x01\x12\x10\n\x08warnings\x18\r \x01(\r\x12\x0e\n\x06\x63\x61ller\x18\x0e \x01(\t\"\x0e\n\x0cWatchRequest\"\x8f\x01\n\rWatchResponse\x12+\n\x08snapshot\x18\x01 \x01(\x0b\x32\x17.breathhold.v1.SnapshotH\x00\x12-\n\x07\x63hanged\x18\x02 \x01(\x0b\x32\x1a.breathhold.v1.ScanSummaryH\x00\x12\x19\n\x0fremoved_scan_id\x18\x03 \x01(\tH\x00\x42\x07\n\x05\x65vent\"5\n\x08Snapshot\x12)\n\x05scans\x18\x01 \x03(\x0b\x32\x1a.breathhold.v1.ScanSummary\"9\n\x10ListScansRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x11ListScansResponse\x12)\n\x05scans\x18\x01 \x03(\x0b\x32\x1a.breathhold.v1.ScanSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"@\n\x10GetReportRequest\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\":\n\x11GetReportResponse\x12%\n\x06report\x18\x01 \x01(\x0b\x32\x15.breathhold.v1.Report\"f\n\x0fGetMasksRequest\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.breathhold.v1.MaskKind\":\n\x10GetMasksResponse\x12&\n\x04mask\x18\x01 \x01(\x0b\x32\x18.breathhold.v1.SliceMask\"U\n\x10GetCourseRequest\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12\x13\n\x0bpatient_key\x18\x03 \x01(\t\"T\n\x11GetCourseResponse\x12\x13\n\x0bpatient_key\x18\x01 \x01(\t\x12*\n\x06points\x18\x02 \x03(\x0b\x32\x1a.breathhold.v1.CoursePoint\"\xa8\x02\n\x0b\x43oursePoint\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x02 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x03 \x01(\t\x12\x17\n\x0f\x61\x63quired_unix_s\x18\x04 \x01(\x01\x12\'\n\x07section\x18\x05 \x01(\x0e\x32\x16.breathhold.v1.Section\x12\'\n\x05state\x18\x06 \x01(\x0e\x32\x18.breathhold.v1.ScanState\x12%\n\x06scores\x18\x07 \x01(\x0b\x32\x15.breathhold.v1.Scores\x12/\n\tfollow_up\x18\x08 \x01(\x0b\x32\x17.breathhold.v1.FollowUpH\x00\x88\x01\x01\x42\x0c\n\n_follow_up2\x94\x03\n\rTriageService\x12\x44\n\x05Watch\x12\x1b.breathhold.v1.WatchRequest\x1a\x1c.breathhold.v1.WatchResponse0\x01\x12N\n\tListScans\x12\x1f.breathhold.v1.ListScansRequest\x1a .breathhold.v1.ListScansResponse\x12N\n\tGetReport\x12\x1f.breathhold.v1.GetReportRequest\x1a .breathhold.v1.GetReportResponse\x12M\n\x08GetMasks\x12\x1e.breathhold.v1.GetMasksRequest\x1a\x1f.breathhold.v1.GetMasksResponse0\x01\x12N\n\tGetCourse\x12\x1f.breathhold.v1.GetCourseRequest\x1a .breathhold.v1.GetCourseResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x62reathhold/v1/triage.proto\x12\rbreathhold.v1\x1a\x19\x62reathhold/v1/types.proto\"\x87\x03\n\x0bScanSummary\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12\x0f\n\x07station\x18\x03 \x01(\t\x12)\n\x08priority\x18\x04 \x01(\x0e\x32\x17.breathhold.v1.Priority\x12\'\n\x05state\x18\x05 \x01(\x0e\x32\x18.breathhold.v1.ScanState\x12%\n\x06scores\x18\x06 \x01(\x0b\x32\x15.breathhold.v1.Scores\x12\x0f\n\x07running\x18\x07 \x01(\x08\x12\x17\n\x0fslices_received\x18\x08 \x01(\r\x12\x17\n\x0fslices_inferred\x18\t \x01(\r\x12\x10\n\x08\x63overage\x18\n \x01(\x01\x12\x15\n\ropened_unix_s\x18\x0b \x01(\x01\x12\x16\n\x0eupdated_unix_s\x18\x0c \x01(\x01\x12\x10\n\x08warnings\x18\r \x01(\r\x12\x0e\n\x06\x63\x61ller\x18\x0e \x01(\t\x12\x10\n\x03lss\x18\x0f \x01(\rH\x00\x88\x01\x01\x42\x06\n\x04_lss\"\x0e\n\x0cWatchRequest\"\x8f\x01\n\rWatchResponse\x12+\n\x08snapshot\x18\x01 \x01(\x0b\x32\x17.breathhold.v1.SnapshotH\x00\x12-\n\x07\x63hanged\x18\x02 \x01(\x0b\x32\x1a.breathhold.v1.ScanSummaryH\x00\x12\x19\n\x0fremoved_scan_id\x18\x03 \x01(\tH\x00\x42\x07\n\x05\x65vent\"5\n\x08Snapshot\x12)\n\x05scans\x18\x01 \x03(\x0b\x32\x1a.breathhold.v1.ScanSummary\"9\n\x10ListScansRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x11ListScansResponse\x12)\n\x05scans\x18\x01 \x03(\x0b\x32\x1a.breathhold.v1.ScanSummary\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"@\n\x10GetReportRequest\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\":\n\x11GetReportResponse\x12%\n\x06report\x18\x01 \x01(\x0b\x32\x15.breathhold.v1.Report\"f\n\x0fGetMasksRequest\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12%\n\x04kind\x18\x03 \x01(\x0e\x32\x17.breathhold.v1.MaskKind\":\n\x10GetMasksResponse\x12&\n\x04mask\x18\x01 \x01(\x0b\x32\x18.breathhold.v1.SliceMask\"U\n\x10GetCourseRequest\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12\x13\n\x0bpatient_key\x18\x03 \x01(\t\"T\n\x11GetCourseResponse\x12\x13\n\x0bpatient_key\x18\x01 \x01(\t\x12*\n\x06points\x18\x02 \x03(\x0b\x32\x1a.breathhold.v1.CoursePoint\"\xa8\x02\n\x0b\x43oursePoint\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\x1a\n\x12study_instance_uid\x18\x02 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x03 \x01(\t\x12\x17\n\x0f\x61\x63quired_unix_s\x18\x04 \x01(\x01\x12\'\n\x07section\x18\x05 \x01(\x0e\x32\x16.breathhold.v1.Section\x12\'\n\x05state\x18\x06 \x01(\x0e\x32\x18.breathhold.v1.ScanState\x12%\n\x06scores\x18\x07 \x01(\x0b\x32\x15.breathhold.v1.Scores\x12/\n\tfollow_up\x18\x08 \x01(\x0b\x32\x17.breathhold.v1.FollowUpH\x00\x88\x01\x01\x42\x0c\n\n_follow_up2\x94\x03\n\rTriageService\x12\x44\n\x05Watch\x12\x1b.breathhold.v1.WatchRequest\x1a\x1c.breathhold.v1.WatchResponse0\x01\x12N\n\tListScans\x12\x1f.breathhold.v1.ListScansRequest\x1a .breathhold.v1.ListScansResponse\x12N\n\tGetReport\x12\x1f.breathhold.v1.GetReportRequest\x1a .breathhold.v1.GetReportResponse\x12M\n\x08GetMasks\x12\x1e.breathhold.v1.GetMasksRequest\x1a\x1f.breathhold.v1.GetMasksResponse0\x01\x12N\n\tGetCourse\x12\x1f.breathhold.v1.GetCourseRequest\x1a .breathhold.v1.GetCourseResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,31 +33,31 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'breathhold.v1.triage_pb2', 
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCANSUMMARY']._serialized_start=73
-  _globals['_SCANSUMMARY']._serialized_end=438
-  _globals['_WATCHREQUEST']._serialized_start=440
-  _globals['_WATCHREQUEST']._serialized_end=454
-  _globals['_WATCHRESPONSE']._serialized_start=457
-  _globals['_WATCHRESPONSE']._serialized_end=600
-  _globals['_SNAPSHOT']._serialized_start=602
-  _globals['_SNAPSHOT']._serialized_end=655
-  _globals['_LISTSCANSREQUEST']._serialized_start=657
-  _globals['_LISTSCANSREQUEST']._serialized_end=714
-  _globals['_LISTSCANSRESPONSE']._serialized_start=716
-  _globals['_LISTSCANSRESPONSE']._serialized_end=803
-  _globals['_GETREPORTREQUEST']._serialized_start=805
-  _globals['_GETREPORTREQUEST']._serialized_end=869
-  _globals['_GETREPORTRESPONSE']._serialized_start=871
-  _globals['_GETREPORTRESPONSE']._serialized_end=929
-  _globals['_GETMASKSREQUEST']._serialized_start=931
-  _globals['_GETMASKSREQUEST']._serialized_end=1033
-  _globals['_GETMASKSRESPONSE']._serialized_start=1035
-  _globals['_GETMASKSRESPONSE']._serialized_end=1093
-  _globals['_GETCOURSEREQUEST']._serialized_start=1095
-  _globals['_GETCOURSEREQUEST']._serialized_end=1180
-  _globals['_GETCOURSERESPONSE']._serialized_start=1182
-  _globals['_GETCOURSERESPONSE']._serialized_end=1266
-  _globals['_COURSEPOINT']._serialized_start=1269
-  _globals['_COURSEPOINT']._serialized_end=1565
-  _globals['_TRIAGESERVICE']._serialized_start=1568
-  _globals['_TRIAGESERVICE']._serialized_end=1972
+  _globals['_SCANSUMMARY']._serialized_end=464
+  _globals['_WATCHREQUEST']._serialized_start=466
+  _globals['_WATCHREQUEST']._serialized_end=480
+  _globals['_WATCHRESPONSE']._serialized_start=483
+  _globals['_WATCHRESPONSE']._serialized_end=626
+  _globals['_SNAPSHOT']._serialized_start=628
+  _globals['_SNAPSHOT']._serialized_end=681
+  _globals['_LISTSCANSREQUEST']._serialized_start=683
+  _globals['_LISTSCANSREQUEST']._serialized_end=740
+  _globals['_LISTSCANSRESPONSE']._serialized_start=742
+  _globals['_LISTSCANSRESPONSE']._serialized_end=829
+  _globals['_GETREPORTREQUEST']._serialized_start=831
+  _globals['_GETREPORTREQUEST']._serialized_end=895
+  _globals['_GETREPORTRESPONSE']._serialized_start=897
+  _globals['_GETREPORTRESPONSE']._serialized_end=955
+  _globals['_GETMASKSREQUEST']._serialized_start=957
+  _globals['_GETMASKSREQUEST']._serialized_end=1059
+  _globals['_GETMASKSRESPONSE']._serialized_start=1061
+  _globals['_GETMASKSRESPONSE']._serialized_end=1119
+  _globals['_GETCOURSEREQUEST']._serialized_start=1121
+  _globals['_GETCOURSEREQUEST']._serialized_end=1206
+  _globals['_GETCOURSERESPONSE']._serialized_start=1208
+  _globals['_GETCOURSERESPONSE']._serialized_end=1292
+  _globals['_COURSEPOINT']._serialized_start=1295
+  _globals['_COURSEPOINT']._serialized_end=1591
+  _globals['_TRIAGESERVICE']._serialized_start=1594
+  _globals['_TRIAGESERVICE']._serialized_end=1998
 # @@protoc_insertion_point(module_scope)

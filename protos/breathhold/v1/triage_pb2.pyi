@@ -39,6 +39,7 @@ class ScanSummary(google.protobuf.message.Message):
     UPDATED_UNIX_S_FIELD_NUMBER: builtins.int
     WARNINGS_FIELD_NUMBER: builtins.int
     CALLER_FIELD_NUMBER: builtins.int
+    LSS_FIELD_NUMBER: builtins.int
     scan_id: builtins.str
     series_instance_uid: builtins.str
     station: builtins.str
@@ -54,6 +55,8 @@ class ScanSummary(google.protobuf.message.Message):
     warnings: builtins.int
     caller: builtins.str
     """who sent it, by its certificate; empty where callers have none"""
+    lss: builtins.int
+    """As in the report; absent until there is one, and without lobes."""
     @property
     def scores(self) -> breathhold.v1.types_pb2.Scores: ...
     def __init__(
@@ -73,11 +76,15 @@ class ScanSummary(google.protobuf.message.Message):
         updated_unix_s: builtins.float = ...,
         warnings: builtins.int = ...,
         caller: builtins.str = ...,
+        lss: builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["scores", b"scores"]
+    _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_lss", b"_lss", "lss", b"lss", "scores", b"scores"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["caller", b"caller", "coverage", b"coverage", "opened_unix_s", b"opened_unix_s", "priority", b"priority", "running", b"running", "scan_id", b"scan_id", "scores", b"scores", "series_instance_uid", b"series_instance_uid", "slices_inferred", b"slices_inferred", "slices_received", b"slices_received", "state", b"state", "station", b"station", "updated_unix_s", b"updated_unix_s", "warnings", b"warnings"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_lss", b"_lss", "caller", b"caller", "coverage", b"coverage", "lss", b"lss", "opened_unix_s", b"opened_unix_s", "priority", b"priority", "running", b"running", "scan_id", b"scan_id", "scores", b"scores", "series_instance_uid", b"series_instance_uid", "slices_inferred", b"slices_inferred", "slices_received", b"slices_received", "state", b"state", "station", b"station", "updated_unix_s", b"updated_unix_s", "warnings", b"warnings"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__lss: typing_extensions.TypeAlias = typing.Literal["lss"]
+    _WhichOneofArgType__lss: typing_extensions.TypeAlias = typing.Literal["_lss", b"_lss"]
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lss) -> _WhichOneofReturnType__lss | None: ...
 
 Global___ScanSummary: typing_extensions.TypeAlias = ScanSummary
 
