@@ -7,10 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from engines.models import Artefact, ModelError, ModelSpec
+from engines.choice import Wanted, load_engine
+from engines.models import ModelError, ModelSpec
 from engines.region import Places, Region
-from engines.runtimes import Runtime, choose_artefact
-from engines.warm_up import Engine, check_warm_up
+from engines.runtimes import Runtime
+from engines.warm_up import check_warm_up
 
 #: By label, the first one is 1.
 LOBE_NAMES = (
@@ -43,18 +44,10 @@ class LobeFinder:
         When the runtime cannot run here.
     """
 
-    def __init__(
-        self, spec: ModelSpec, runtime: Runtime, precision: str | Artefact | None = None
-    ) -> None:
+    def __init__(self, spec: ModelSpec, runtime: Runtime, precision: Wanted = None) -> None:
         if spec.role != "lobes" or spec.maps != len(LOBE_NAMES):
             raise ModelError(f"{spec.name}: no lobes model with {len(LOBE_NAMES)} maps")
-        artefact = (
-            precision
-            if isinstance(precision, Artefact)
-            else choose_artefact(spec, runtime, precision)
-        )
-        executable = runtime.load(spec, artefact)
-        self.engine = Engine(spec, artefact, runtime.name, runtime.device(), executable)
+        self.engine = load_engine(spec, runtime, precision)
         check_warm_up(self.engine)
 
     def find(
