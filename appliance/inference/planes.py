@@ -127,8 +127,8 @@ class PlaneStore:
         prepared_bytes: int = 256 * _MIB,
         answer_bytes: int = 64 * _MIB,
         coarse_bytes: int = 64 * _MIB,
-        device_prepared_bytes: int = 1024 * _MIB,
-        device_answer_bytes: int = 256 * _MIB,
+        device_prepared_bytes: int = 512 * _MIB,
+        device_answer_bytes: int = 128 * _MIB,
     ) -> None:
         self._reload = reload
         self._lock = threading.Lock()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from engines.device.planes import DevicePlane, PlaneArena
-from engines.preprocess import Image, chunks, preparing_inputs, preparing_stage
+from engines.preprocess import Device, Image, chunks, preparing_inputs, preparing_stage
 from engines.runtimes.tensorrt.faults import named_fault
 
 
@@ -21,17 +22,18 @@ class DevicePreparer:
         Where the planes go; DALI works on its device.
     window_hu, batch
         Those of the Preparer.
+
+    Raises
+    ------
+    DeviceError
+        When DALI cannot use the device.
     """
 
     def __init__(self, arena: PlaneArena, window_hu: tuple[float, float], batch: int) -> None:
         self._arena, self._device, self._batch = arena, arena.device, batch
-        self._stage = preparing_stage(
-            window_hu,
-            arena.size,
-            batch,
-            "cpu" if self._device.ordinal is None else "gpu",
-            self._device.ordinal,
-        )
+        kind: Device = "cpu" if self._device.ordinal is None else "gpu"
+        with self._named():
+            self._stage = preparing_stage(window_hu, arena.size, batch, kind, self._device.ordinal)
 
     def prepare(self, images: Sequence[Image]) -> list[DevicePlane]:
         """Prepared planes, one an image.
@@ -50,17 +52,19 @@ class DevicePreparer:
 
     def _prepare_chunk(self, images: Sequence[Image]) -> list[DevicePlane]:
         inputs = preparing_inputs(images, self._arena.size)
-        try:
+        with self._named():
             output = self._stage.output(self._device.stream, **inputs)
-        except RuntimeError as error:
-            if _is_of_cuda(error):
-                raise named_fault(f"DALI on {self._device.name}", error) from error
-            raise
         planes = self._arena.take(len(images))
         for plane, made in zip(planes, output, strict=True):
             self._device.copy(plane.address, int(made.data_ptr()), plane.nbytes)
         return planes
 
-
-def _is_of_cuda(error: RuntimeError) -> bool:
-    return "cuda" in str(error).lower()
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """What DALI says of CUDA is a fault of the device, anything else of what it was given."""
+        try:
+            yield
+        except RuntimeError as error:
+            if "cuda" in str(error).lower():
+                raise named_fault(f"DALI on {self._device.name}", error) from error
+            raise

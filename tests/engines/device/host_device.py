@@ -50,7 +50,9 @@ class _Memory:
 class HostDevice:
     """See :class:`engines.device.base.ComputeDevice`; counts what comes back, bytes."""
 
-    name, ordinal, stream = "host", None, None
+    name = "host"
+    ordinal: int | None = None
+    stream: int | None = None
 
     def __init__(self, library: ctypes.CDLL) -> None:
         self._library, self._lock = library, threading.RLock()

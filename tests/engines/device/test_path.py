@@ -12,10 +12,12 @@ from appliance.inference.planes import PlaneStore
 from appliance.inference.shapes import slab_shapes
 from appliance.inference.volume import SliceResult, segment_volume
 from appliance.scan.scan import ScanPolicy
-from engines.device.planes import DevicePlane
+from engines.device.planes import DevicePlane, PlaneArena
+from engines.device.preparer import DevicePreparer
 from engines.models import load_repository
 from engines.preprocess import Frame, Image
 from engines.runtimes import DeviceError, RuntimeUnavailableError, choose
+from engines.runtimes.tensorrt.driver import gpus
 from engines.segmenter import Segmenter, SegmentRequest
 from tests.engines.device.host_device import HostDevice, HostDeviceRuntime
 from tests.inference.test_volume import made_slices
@@ -131,6 +133,22 @@ def test_a_device_that_finds_other_masks_is_not_used(
     monkeypatch.setattr(device, "launch", restoring_nothing)
     with pytest.raises(DeviceError, match=r"host: \d+ of \d+ pixels of a lung mask differ"):
         on_device(repository, device)
+
+
+@pytest.mark.skipif(bool(gpus()), reason="there is a GPU here")
+def test_dali_without_its_gpu_is_a_fault_of_the_device(device: HostDevice) -> None:
+    device.ordinal = 0
+    with pytest.raises(DeviceError, match=r"DALI on host: .*CUDA"):
+        DevicePreparer(PlaneArena(device, (64, 64)), (-1350.0, 250.0), batch=4)
+
+
+def test_an_image_that_cannot_be_prepared_is_no_fault_of_the_device(device: HostDevice) -> None:
+    preparer = DevicePreparer(PlaneArena(device, (64, 64)), (-1350.0, 250.0), batch=4)
+    flat = Image(np.zeros((64, 64, 1), np.int16), Frame(64, 64))
+    with pytest.raises((RuntimeError, ValueError, TypeError)):
+        preparer.prepare([flat])
+    (plane,) = preparer.prepare([Image(np.full((64, 64), 250, np.int16), Frame(64, 64))])
+    np.testing.assert_allclose(plane.to_host(), 1)
 
 
 def test_who_takes_over_prepares_again(repository: Path, device: HostDevice) -> None:
