@@ -85,9 +85,9 @@ def _untimed(spec: ModelSpec, runtime: Runtime, wanted: Wanted) -> Choice:
 
 def _say(engine: Engine) -> None:
     logger.info(
-        "%s serves in %s on %s%s",
+        "%s serves in %s on %s: %s",
         engine.spec.name,
         engine.artefact.precision,
         engine.device,
-        f": {engine.because}" if engine.because else "",
+        engine.because,
     )

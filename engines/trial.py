@@ -64,7 +64,8 @@ class Trial:
         self._spec, self._runtime = spec, runtime
         self._faults: list[str] = []
         self._fault_of_device = False
-        rivals = (self._servable(precision) for precision in runtime.timed)
+        there = {artefact.precision for artefact in spec.artefacts} | {"fp16"}
+        rivals = (self._servable(precision) for precision in runtime.timed if precision in there)
         self._rivals = [artefact for artefact in rivals if artefact]
 
     def known(self) -> Choice | None:
@@ -158,7 +159,7 @@ class Trial:
         logger.warning("%s: %s", self._spec.name, self._faults[-1])
 
     def _reasons(self) -> str:
-        return "; ".join(self._faults)
+        return "; ".join(self._faults) or "there is no other"
 
 
 def _fastest(artefacts: Sequence[Artefact], seconds: Mapping[str, float]) -> Choice:

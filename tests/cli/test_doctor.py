@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from appliance.cli.checking import gpus as gpu_checking
+from tests.bench_runtime import Registering
 from tests.cli.command import Command
+from tests.gated_models import with_int8
 
 
 @pytest.fixture
@@ -101,3 +104,44 @@ def test_a_state_folder_that_is_a_file(command: Command, config: Path, tmp_path:
     ran = command("doctor", "--json", "--config", config)
     (check,) = [check for check in ran.event("check") if check["name"] == "state folder"]
     assert not check["ok"]
+
+
+def test_which_precision_would_serve_is_said_with_its_reason(
+    command: Command, config: Path, tmp_path: Path
+) -> None:
+    with_int8(tmp_path / "repository")
+    config.write_text(config.read_text().replace("[engine]", '[engine]\nruntime = "openvino"'))
+    ran = command("doctor", "--json", "--config", config)
+    found = {check["name"]: check for check in ran.event("check")}
+    assert found["precision of lung"]["detail"] == "int8 on openvino: it passed its gate"
+    assert found["precision of lesion"]["detail"] == "fp32 on openvino: there is no other"
+    config.write_text(config.read_text().replace("[engine]", '[engine]\nprecision = "int8"'))
+    refused = command("doctor", "--json", "--config", config)
+    assert refused.code == 1
+    found = {check["name"]: check for check in refused.event("check")}
+    assert "lesion: no int8 artefact for openvino" in found["precision of lesion"]["detail"]
+
+
+def test_a_precision_that_is_not_timed_yet_names_the_command(
+    command: Command, config: Path, tmp_path: Path, bench: Registering
+) -> None:
+    with_int8(tmp_path / "repository")
+    bench(gpu0="a GPU").time_precisions("int8", "fp32")
+    config.write_text(config.read_text().replace("[engine]", '[engine]\nruntime = "bench"'))
+    ran = command("doctor", "--json", "--config", config)
+    found = {check["name"]: check for check in ran.event("check")}
+    check = found["precision of lung"]
+    assert check["detail"] == "the faster of int8 and fp32: not timed on this device yet"
+    assert check["remedy"] == "breathhold build"
+    assert found["precision of lesion"]["detail"] == "fp32 on bench: there is no other"
+
+
+def test_a_driver_that_does_not_start_says_why(
+    command: Command, config: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gpu_checking, "gpus", list)
+    monkeypatch.setattr(gpu_checking, "trouble", lambda: "cuInit: CUDA_ERROR_SYSTEM_NOT_READY")
+    ran = command("doctor", "--json", "--config", config)
+    (check,) = [check for check in ran.event("check") if check["name"] == "GPU"]
+    assert check["detail"] == "CUDA does not start: cuInit: CUDA_ERROR_SYSTEM_NOT_READY"
+    assert "nvidia-fabricmanager" in check["remedy"]

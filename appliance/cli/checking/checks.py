@@ -12,6 +12,7 @@ from pathlib import Path
 
 from appliance.cli.checking.check import Check
 from appliance.cli.checking.gpus import gpu_checks, package_check
+from appliance.cli.checking.precisions import precision_checks
 from appliance.config import Config
 from appliance.ingest.syntaxes import TRANSFER_SYNTAXES, Codec
 from engines.models import ModelError, load_repository
@@ -32,6 +33,7 @@ def examine(config: Config) -> list[Check]:
         _dali(),
         *_codecs(),
         *_models(config.engine.repository),
+        *precision_checks(config.engine),
         _state_folder(config.storage.state_dir),
         _port("gRPC address", config.server.listen),
         _port("http address", config.server.http),

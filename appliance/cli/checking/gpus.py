@@ -7,17 +7,21 @@ import importlib.util
 from collections.abc import Iterator
 
 from appliance.cli.checking.check import Check
-from engines.runtimes.tensorrt.driver import cuda_version, gpus, kernel_module
+from engines.runtimes.tensorrt.driver import cuda_version, gpus, kernel_module, trouble
 from engines.runtimes.tensorrt.flavours import FLAVOURS
 from engines.runtimes.tensorrt.runtime import PYCUDA_INSTALL
 
+_TROUBLE = "See nvidia-smi and dmesg; SYSTEM_NOT_READY: systemctl start nvidia-fabricmanager"
 _DRIVER_INSTALL = "apt-get install nvidia-open (from NVIDIA's CUDA repository)"
 
 
 def gpu_checks() -> Iterator[Check]:
     """GPU, driver, libcuda, both libraries, PyCUDA: there with version, or how to install it."""
-    names = [f"{gpu.name} ({gpu.capability})" for gpu in gpus()]
-    yield Check("GPU", bool(names), False, ", ".join(names) or "no NVIDIA GPU was found")
+    names = [f"gpu{gpu.ordinal} {gpu.name} ({gpu.capability})" for gpu in gpus()]
+    why = trouble()
+    missing = f"CUDA does not start: {why}" if why else "no NVIDIA GPU was found"
+    remedy = _TROUBLE if why else ""
+    yield Check("GPU", bool(names), False, ", ".join(names) or missing, "" if names else remedy)
     yield _found("NVIDIA driver", kernel_module(), "its kernel module is not loaded")
     cuda = cuda_version()
     yield _found("libcuda", cuda and f"CUDA {cuda}", "libcuda.so.1 is not there")
