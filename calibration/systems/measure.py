@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
@@ -17,9 +18,6 @@ from engines.models import ModelSpec, load_repository
 from engines.runtimes import Runtime, choose
 from engines.segmenter import Segmenter
 
-#: Times that the longest scan is segmented; the fastest counts.
-ROUNDS = 3
-
 
 @dataclass(frozen=True, slots=True)
 class Accuracy:
@@ -29,12 +27,18 @@ class Accuracy:
     ----------
     cases
         Of each scan.
-    slices_per_s
-        Of the longest scan, from HU to masks: preparing, both networks, restoring.
+    core_s
+        Seconds of a core that all of them took from HU to masks: preparing, both
+        networks, restoring.
     """
 
     cases: tuple[CaseFigures, ...]
-    slices_per_s: float
+    core_s: float
+
+    @property
+    def slices_per_core_s(self) -> float:
+        """Slices that one core segments in a second; more cores do more."""
+        return sum(one.slices for one in self.cases) / self.core_s
 
     @property
     def dice_lesion(self) -> float:
@@ -77,22 +81,6 @@ class SystemFigures:
     runtime: str
 
 
-@dataclass(slots=True)
-class _Engines:
-    segmenter: Segmenter
-    policy: ScanPolicy
-    figures: list[CaseFigures] = field(default_factory=list)
-    fastest_s: float = float("inf")
-
-    def segment(self, case: LabelledCase) -> None:
-        found = segment_case(case, self.segmenter, self.policy)
-        self.figures.append(compare(case, found))
-
-    def hurry(self, case: LabelledCase) -> None:
-        found = segment_case(case, self.segmenter, self.policy)
-        self.fastest_s = min(self.fastest_s, found.seconds)
-
-
 def measure(
     system: System,
     repository: Path,
@@ -120,37 +108,37 @@ def measure(
     specs = load_repository(repository)
     lung, lesion = (_named(specs, name) for name in system.models)
     runtime = choose()
-    int8 = {spec.name: found for spec in (lung, lesion) if (found := _int8(spec, runtime))}
-    wanted = {"fp32": dict.fromkeys((lung.name, lesion.name), "fp32")}
-    engines = {"fp32": _engines(specs, runtime, wanted["fp32"])}
-    if len(int8) == 2:
-        engines["int8"] = _engines(specs, runtime, int8)
-    for precision, one in engines.items():
-        for case in cases:
-            progress(f"{system.title} in {precision} on {case.name}")
-            one.segment(case)
-    longest = max(cases, key=lambda case: len(case.hu))
-    progress(f"{system.title}: speed")
-    for _ in range(ROUNDS):
-        for one in engines.values():
-            one.hurry(longest)
+    int8 = {spec.name: file for spec in (lung, lesion) if (file := _int8(spec, runtime))}
+    precisions: dict[str, Mapping[str, str | Artefact]]
+    precisions = {"fp32": dict.fromkeys(system.models, "fp32")}
+    if len(int8) == len(system.models):
+        precisions["int8"] = int8
+    found: dict[str, Accuracy] = {}
+    for precision, wanted in precisions.items():
+        progress(f"{system.title} in {precision}")
+        found[precision] = _accuracy(specs, Segmenter(specs, runtime, wanted), cases)
     return SystemFigures(
         system,
         Training.read(repository),
         (cost(lung), cost(lesion)),
-        {
-            precision: Accuracy(tuple(one.figures), len(longest.hu) / one.fastest_s)
-            for precision, one in engines.items()
-        },
+        found,
         tuple(name for name, artefact in int8.items() if not _passed(artefact)),
         f"{runtime.version()}, {runtime.device()}",
     )
 
 
-def _engines(
-    specs: Sequence[ModelSpec], runtime: Runtime, wanted: Mapping[str, str | Artefact]
-) -> _Engines:
-    return _Engines(Segmenter(specs, runtime, wanted), ScanPolicy(slab_shapes(specs)))
+def _accuracy(
+    specs: Sequence[ModelSpec], segmenter: Segmenter, cases: Sequence[LabelledCase]
+) -> Accuracy:
+    """Time is that of the process, not of the clock: other work on the machine does not count."""
+    policy = ScanPolicy(slab_shapes(specs))
+    figures, core_s = [], 0.0
+    for case in cases:
+        started = time.process_time()
+        masks = segment_case(case, segmenter, policy)
+        core_s += time.process_time() - started
+        figures.append(compare(case, masks))
+    return Accuracy(tuple(figures), core_s)
 
 
 def _named(specs: Sequence[ModelSpec], name: str) -> ModelSpec:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from calibration.systems.measure import ROUNDS, Accuracy, SystemFigures
+from calibration.systems.measure import Accuracy, SystemFigures
 from calibration.systems.systems import SystemsError
 
 BEGIN, END = "<!-- systems:begin -->", "<!-- systems:end -->"
@@ -19,7 +18,7 @@ _HEADS = (
     "lesion Dice fp32 / int8",
     "lung Dice fp32 / int8",
     "PO error (points) fp32 / int8",
-    "slices/s fp32 / int8",
+    "slices/s of a core fp32 / int8",
     "INT8 gate",
     "training: minutes (steps)",
 )
@@ -67,7 +66,7 @@ def table_row(one: SystemFigures) -> list[str]:
         both(lambda accuracy: accuracy.dice_lesion, 3),
         both(lambda accuracy: accuracy.dice_lung, 3),
         both(lambda accuracy: accuracy.po_error, 2),
-        both(lambda accuracy: accuracy.slices_per_s, 1),
+        both(lambda accuracy: accuracy.slices_per_core_s, 1),
         _gate(one),
         " + ".join(f"{each.minutes:.0f} ({each.steps})" for each in spent),
     ]
@@ -101,14 +100,12 @@ def _number(value: float | None, digits: int) -> str:
 def _how(figures: Sequence[SystemFigures]) -> str:
     first = figures[0]
     cases = first.precisions["fp32"].cases
-    longest = max(cases, key=lambda case: case.slices)
-    busy = os.getloadavg()[2]
+    sections = sorted({f"{case.section} every {case.spacing_mm:g} mm" for case in cases})
     return (
         f"Measured on {', '.join(case.case for case in cases)}, the scans of the patients that no "
-        f"network saw ({', '.join(first.training.held_out)}), with {first.runtime}, "
-        f"{len(os.sched_getaffinity(0))} cores. Sums are lung + lesion network. Slices/s: "
-        f"{longest.case} ({longest.slices} slices) from HU to masks, the fastest of {ROUNDS} runs; "
-        f"the machine's load over the last 15 minutes was {busy:.1f}, these runs included."
+        f"network saw ({', '.join(first.training.held_out)}); {', '.join(sections)}. Run by "
+        f"{first.runtime}. Sums are lung + lesion network. Slices/s are from HU to masks, by the "
+        f"time of one core: a network of blocks has more to do where slices lie far apart."
     )
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from calibration.evaluation import compare
 from calibration.systems.__main__ import main
 from calibration.systems.cost import Cost, cost
 from calibration.systems.measure import Accuracy, SystemFigures
 from calibration.systems.systems import SYSTEMS, Spent, SystemsError, Training
 from calibration.systems.table import BEGIN, END, table_row, write_table
 from engines.models import SECTIONS, load_repository, load_spec
+from tests.evaluation.made_cases import made_chest, made_masks
 from tests.systems.conftest import write_run
 from tests.tiny_models import write_block_repository
 from tests.training.made_cases import disks, write_case
@@ -56,7 +59,8 @@ def test_the_table_is_measured_on_the_patients_left_out(systems: Path, tmp_path:
 
 
 def test_int8_stands_beside_fp32_and_a_failed_gate_is_said() -> None:
-    fp32, int8 = (Accuracy((), speed) for speed in (20.0, 61.04))
+    case = compare(made_chest(), made_masks(np.zeros((8, 64, 64)), np.ones((8, 64, 64))))
+    fp32, int8 = (Accuracy((case, case), seconds) for seconds in (0.8, 0.25))
     figures = SystemFigures(
         SYSTEMS[0],
         Training(("b",), {"lung": Spent(9.0, 1200), "vbnet": Spent(35.0, 3053)}),
@@ -68,10 +72,10 @@ def test_int8_stands_beside_fp32_and_a_failed_gate_is_said() -> None:
     assert table_row(figures)[1:] == [
         "0.34 + 2.62",
         "0.64 + 0.28",
-        "nan / nan",
-        "nan / nan",
-        "nan / nan",
-        "20.0 / 61.0",
+        "0.000 / 0.000",
+        f"{case.lung.dice:.3f} / {case.lung.dice:.3f}",
+        f"{case.po_reference:.2f} / {case.po_reference:.2f}",
+        "20.0 / 64.0",
         "failed: vbnet",
         "9 (1200) + 35 (3053)",
     ]
