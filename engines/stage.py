@@ -50,8 +50,7 @@ class Stage:
         Parameters
         ----------
         stream
-            CUDA stream on which they are ready, and on which their memory is given back
-            when the list is dropped; None to wait until they are ready.
+            CUDA stream on which they are ready; None to wait until they are.
         inputs
             Each a list with one array a sample.
         """

@@ -58,6 +58,10 @@ class ComputeDevice(Protocol):
         """Copy bytes from one address of the device to another."""
         ...
 
+    def hold(self, owner: object) -> None:
+        """Keep the owner of memory until all that was asked for so far has happened."""
+        ...
+
     def launch(
         self, kernel: Kernel, tables: Sequence[npt.NDArray[Any]], width: int, count: int
     ) -> None:

@@ -13,8 +13,8 @@ from engines.runtimes.tensorrt.faults import named_fault
 class DevicePreparer:
     """:class:`engines.preprocess.Preparer` with planes that stay on the device.
 
-    DALI hands its output over on the device's own stream, so nobody waits; the planes are
-    copied out of DALI's memory, which it uses again, by the device itself.
+    DALI hands its output over on the device's own stream, so nobody waits. The device copies
+    the planes out of DALI's memory, which DALI gets back when that has happened.
 
     Parameters
     ----------
@@ -54,9 +54,10 @@ class DevicePreparer:
         inputs = preparing_inputs(images, self._arena.size)
         with self._named():
             output = self._stage.output(self._device.stream, **inputs)
+        self._device.hold(output)
         planes = self._arena.take(len(images))
-        for plane, made in zip(planes, output, strict=True):
-            self._device.copy(plane.address, int(made.data_ptr()), plane.nbytes)
+        for place, plane in enumerate(planes):
+            self._device.copy(plane.address, output[place].data_ptr(), plane.nbytes)
         return planes
 
     @contextmanager

@@ -68,6 +68,7 @@ class CudaDevice:
             self._tables = _Tables(cuda, self.queue, self.synchronize)
             self._inward, self._outward = _Pinned(cuda), _Pinned(cuda)
             self._sending = False
+            self._held: list[object] = []
 
     @property
     def stream(self) -> int:
@@ -92,6 +93,9 @@ class CudaDevice:
 
     def copy(self, target: int, source: int, size: int) -> None:
         self.cuda.memcpy_dtod_async(target, source, size, self.queue)
+
+    def hold(self, owner: object) -> None:
+        self._held.append(owner)
 
     def launch(
         self, kernel: Kernel, tables: Sequence[npt.NDArray[Any]], width: int, count: int
@@ -121,6 +125,7 @@ class CudaDevice:
         self._done.synchronize()
         self._tables.reuse()
         self._sending = False
+        self._held.clear()
 
 
 class DeviceMemory:

@@ -76,6 +76,9 @@ class HostDevice:
         assert self._depth
         ctypes.memmove(target, source, size)
 
+    def hold(self, owner: object) -> None:
+        assert self._depth
+
     def launch(
         self, kernel: Kernel, tables: Sequence[npt.NDArray[Any]], width: int, count: int
     ) -> None:
