@@ -7,11 +7,17 @@ import logging
 
 from engines.folder import default_folder
 from engines.models import Artefact, ModelSpec
-from engines.runtimes.base import ArtefactRefusedError, NoDeviceError, RuntimeUnavailableError
+from engines.runtimes.base import (
+    ArtefactRefusedError,
+    DeviceLostError,
+    NoDeviceError,
+    RuntimeUnavailableError,
+)
 from engines.runtimes.tensorrt.building import BuildError
 from engines.runtimes.tensorrt.cache import PlanCache
 from engines.runtimes.tensorrt.driver import Gpu, gpus, trouble
 from engines.runtimes.tensorrt.executable import PlanRefusedError, TensorRtExecutable, load_pycuda
+from engines.runtimes.tensorrt.faults import named_fault
 from engines.runtimes.tensorrt.flavours import Flavour
 from engines.runtimes.tensorrt.plans import Plan, ensure_plan
 
@@ -116,7 +122,13 @@ class TensorRtRuntime:
         return plan
 
     def _executable(self, gpu: Gpu, spec: ModelSpec, plan: Plan) -> TensorRtExecutable:
-        return TensorRtExecutable(self._flavour, spec, plan, device=gpu.ordinal)
+        try:
+            return TensorRtExecutable(self._flavour, spec, plan, device=gpu.ordinal)
+        except PlanRefusedError as error:
+            fault = named_fault(spec.name, error)
+            if isinstance(fault, DeviceLostError):  # no memory left: another plan needs it, too
+                raise fault from error
+            raise
 
     def _refuse_if_unavailable(self) -> None:
         if reason := self.unavailable():

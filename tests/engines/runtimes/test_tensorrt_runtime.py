@@ -17,6 +17,7 @@ from engines.runtimes import (
     RUNTIMES,
     ArtefactRefusedError,
     DeviceError,
+    DeviceLostError,
     NoDeviceError,
     RuntimeUnavailableError,
     choose,
@@ -24,6 +25,7 @@ from engines.runtimes import (
 from engines.runtimes.tensorrt import flavours, plans
 from engines.runtimes.tensorrt import runtime as tensorrt_runtime
 from engines.runtimes.tensorrt.driver import Gpu, gpus
+from engines.runtimes.tensorrt.executable import PlanRefusedError
 from engines.runtimes.tensorrt.plans import Plan
 from tests.tiny_models import write_tiny_repository
 
@@ -179,6 +181,38 @@ def test_what_cannot_be_kept_serves_with_a_warning(
     assert loaded[0][1].content
     assert "cannot be kept" in caplog.text
     assert "is built again at each start" in caplog.text
+
+
+@no_gpu
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize(
+    ("said", "error", "built"),
+    [
+        ("[runtime.cpp::1] Error Code 2: OutOfMemory", DeviceLostError, [False]),
+        ("[runtime.cpp::1] Error Code 1: Serialization", ArtefactRefusedError, [False, True]),
+    ],
+)
+def test_a_plan_that_is_refused_is_built_again_unless_memory_is_what_lacks(
+    said: str,
+    error: type[DeviceError],
+    built: list[bool],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    refused: list[Plan] = []
+
+    def refuse(flavour: flavours.Flavour, spec: ModelSpec, plan: Plan, device: int) -> None:
+        refused.append(plan)
+        raise PlanRefusedError(f"{plan.path}: tensorrt-rtx cannot load it: {said}")
+
+    spec = load_spec(write_tiny_repository(tmp_path / "models") / "lung")
+    runtime = RUNTIMES["tensorrt-rtx"]
+    runtime.load(spec, half(spec))
+    monkeypatch.setattr(tensorrt_runtime, "TensorRtExecutable", refuse)
+    with pytest.raises(error, match="lung: ") as caught:
+        runtime.load(spec, half(spec))
+    assert type(caught.value) is error
+    assert [plan.built for plan in refused] == built
 
 
 @no_gpu
