@@ -17,7 +17,8 @@ def main(arguments: list[str] | None = None) -> None:
         "--data", action="append", required=True, help="folder of labelled scans; repeatable"
     )
     parser.add_argument("--hold-out", default="", help="scans, comma-separated")
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--steps", type=int, help="train this many steps instead of minutes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--width", type=int, default=16)
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> None:
     recipe = LobesRecipe(
         data=given.data,
         held_out=held_out,
+        minutes=given.minutes,
         steps=given.steps,
         seed=given.seed,
         width=given.width,

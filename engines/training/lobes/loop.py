@@ -8,6 +8,7 @@ import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,8 +41,11 @@ class LobesRecipe:
         Folders of labelled scans.
     held_out
         Scans not trained on.
+    minutes
+        Time to train; the learning rate falls over it.
     steps
-        One scan each; the learning rate falls over them.
+        Number of steps, one scan each, instead of a time: the only way to the same
+        weights twice.
     seed
         Draws weights, samples and augmentation.
     width
@@ -57,7 +61,8 @@ class LobesRecipe:
 
     data: list[str]
     held_out: list[str] = field(default_factory=list)
-    steps: int = 3000
+    minutes: float = 60.0
+    steps: int | None = None
     seed: int = 1
     width: int = 16
     rate: float = 2e-3
@@ -81,6 +86,7 @@ class LobesTrainer:
         (run / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1) + "\n")
         torch.manual_seed(recipe.seed)
         self._recipe, self._run, self._step = recipe, run, 0
+        self._spent_s = 0.0
         folders = [Path(folder) for folder in recipe.data]
         self._real, self._phantoms = find_scans(folders, recipe.held_out)
         self._network = Di2in(recipe.shape, recipe.width)
@@ -95,21 +101,30 @@ class LobesTrainer:
     def train(self) -> nn.Module:
         """Train to the end of the recipe; the averaged network."""
         losses: list[float] = []
-        saved = time.monotonic()
-        while self._step < self._recipe.steps:
+        saved = mark = time.monotonic()
+        while self._progress() < 1:
             losses.append(self._learn())
+            now = time.monotonic()
+            self._spent_s += now - mark
+            mark = now
             if self._step % _REPORT_STEPS == 0:
                 logger.info("step %d loss %.4f", self._step, np.mean(losses))
                 losses.clear()
-            if time.monotonic() - saved > _CHECKPOINT_S:
+            if now - saved > _CHECKPOINT_S:
                 self._save()
-                saved = time.monotonic()
+                saved = now
         self._save()
         return self._average.network
 
+    def _progress(self) -> float:
+        if self._recipe.steps is not None:
+            return self._step / self._recipe.steps
+        return self._spent_s / (60 * self._recipe.minutes)
+
     def _rate(self) -> float:
         """Cosine from the highest rate to 1 % of it, after a short warm-up."""
-        cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * self._step / self._recipe.steps)) / 2
+        progress = min(self._progress(), 1.0)
+        cosine = 0.01 + 0.99 * (1 + math.cos(math.pi * progress)) / 2
         return self._recipe.rate * cosine * min(1.0, (self._step + 1) / _WARM_UP_STEPS)
 
     def _sample(self) -> Sample:
@@ -140,6 +155,7 @@ class LobesTrainer:
                 "average": self._average.network.state_dict(),
                 "optimizer": self._optimizer.state_dict(),
                 "step": self._step,
+                "spent_s": self._spent_s,
             },
         )
 
@@ -149,7 +165,7 @@ class LobesTrainer:
             self._network.load_state_dict(content["network"])
             self._average.network.load_state_dict(content["average"])
             self._optimizer.load_state_dict(content["optimizer"])
-            self._step = content["step"]
+            self._step, self._spent_s = content["step"], content["spent_s"]
             logger.info("resumed at step %d", self._step)
 
 
@@ -163,12 +179,14 @@ def lobes_loss(logits: Tensor, labels: Tensor) -> Tensor:
     labels
         Shape (n, planes, rows, columns): 0 outside the lungs, lobes from 1.
     """
-    entropy = F.cross_entropy(logits, labels - 1, ignore_index=-1)
-    lung = (labels > 0)[:, None]
-    truth = F.one_hot((labels - 1).clamp(min=0), logits.shape[1]).movedim(-1, 1) * lung
-    probability = logits.softmax(dim=1) * lung
-    shared = (probability * truth).sum(dim=(0, 2, 3, 4))
-    both = (probability + truth).sum(dim=(0, 2, 3, 4))
+    lung = labels > 0
+    chosen = logits.movedim(1, 0)[:, lung]
+    lobes = labels[lung] - 1
+    entropy = F.cross_entropy(chosen.T, lobes)
+    probability = chosen.softmax(dim=0)
+    right = probability.gather(0, lobes[None])[0]
+    shared = torch.zeros(len(chosen)).index_add(0, lobes, right)
+    both = probability.sum(dim=1) + torch.bincount(lobes, minlength=len(chosen))
     dice = (2 * shared + _SMOOTH) / (both + _SMOOTH)
     return entropy + _OVERLAP_WEIGHT * (1 - dice.mean())
 
@@ -187,7 +205,7 @@ def trained_lobes(run: Path) -> nn.Module:
     return network.eval()
 
 
-def _checkpoint(run: Path) -> dict[str, dict[str, Tensor]]:
+def _checkpoint(run: Path) -> dict[str, Any]:
     content = load_checkpoint(run)
     if content is None:
         raise FileNotFoundError(f"{run} has no checkpoint")
