@@ -39,6 +39,8 @@ class TensorRtRuntime:
         Which.
     ordinal
         The GPU's number among those that CUDA shows; by default the first that fits.
+    unkept
+        Plans that could not be kept, which equal GPUs share: built twice they may differ.
     """
 
     precisions: tuple[str, ...] = ("int8", "fp16", "fp32")
@@ -46,9 +48,15 @@ class TensorRtRuntime:
     dialects: tuple[str, ...] = ("tensorrt",)
     by_name_only = False
 
-    def __init__(self, flavour: Flavour, ordinal: int | None = None) -> None:
+    def __init__(
+        self,
+        flavour: Flavour,
+        ordinal: int | None = None,
+        unkept: dict[tuple[str, ...], Plan] | None = None,
+    ) -> None:
         self.name = flavour.name
         self._flavour, self._ordinal = flavour, ordinal
+        self._unkept = {} if unkept is None else unkept
 
     def version(self) -> str:
         return f"{self.name} {self._flavour.version()}"
@@ -77,8 +85,9 @@ class TensorRtRuntime:
 
     def by_device(self) -> dict[str, TensorRtRuntime]:
         self._refuse_if_unavailable()
+        unkept: dict[tuple[str, ...], Plan] = {}
         return {
-            f"gpu{gpu.ordinal}": TensorRtRuntime(self._flavour, gpu.ordinal)
+            f"gpu{gpu.ordinal}": TensorRtRuntime(self._flavour, gpu.ordinal, unkept)
             for gpu in self._fitting()
         }
 
@@ -103,6 +112,9 @@ class TensorRtRuntime:
         return self._executable(gpu, spec, self._plan(gpu, spec, artefact, again=True))
 
     def _plan(self, gpu: Gpu, spec: ModelSpec, artefact: Artefact, again: bool = False) -> Plan:
+        what = (spec.name, artefact.precision, artefact.sha256, gpu.capability)
+        if what in self._unkept and not again:
+            return self._unkept[what]
         plan = ensure_plan(
             self._flavour,
             spec,
@@ -113,6 +125,7 @@ class TensorRtRuntime:
             gpu=gpu.ordinal,
         )
         if plan.unkept:
+            self._unkept[what] = plan
             logger.warning(
                 "%s cannot be kept (%s): it serves from memory, and is built again at each start, "
                 "which may change its answers in the last digits",
