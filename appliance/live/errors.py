@@ -116,14 +116,6 @@ def disk_full(free_bytes: int) -> ScanError:
     )
 
 
-def stalled(seconds: float) -> ScanError:
-    return ScanError(
-        CallStatus.RESOURCE_EXHAUSTED,
-        "CALLER_STALLED",
-        f"The caller read nothing for {seconds:g} s. What was acknowledged is kept.",
-    )
-
-
 def not_kept(cause: Exception) -> ScanError:
     return ScanError(
         CallStatus.RESOURCE_EXHAUSTED,

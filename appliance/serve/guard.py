@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -16,8 +17,10 @@ from aiohttp import web
 from appliance.access.audit import AuditTrail, Event, Outcome
 from appliance.access.roles import ALL_ROLES, Caller, Role, answer_for, identify
 from appliance.config import AccessConfig
-from appliance.live.errors import not_allowed, stalled
+from appliance.live.errors import not_allowed
 from appliance.serve.status import abort
+
+logger = logging.getLogger(__name__)
 
 #: What the trail says of a call, by method; of others (health, reflection) it says nothing.
 _EVENTS = {
@@ -59,6 +62,10 @@ _CALL: ContextVar[CallRecord] = ContextVar("call")
 def call_record() -> CallRecord:
     """Of the call that is being answered; what is said of it outside a call is lost."""
     return _CALL.get(CallRecord())
+
+
+class CallerStalledError(asyncio.CancelledError):
+    """A caller reads nothing; no status either, which would wait behind what it does not read."""
 
 
 class Guard(grpc.aio.ServerInterceptor):
@@ -131,7 +138,8 @@ class Guard(grpc.aio.ServerInterceptor):
             async with asyncio.timeout(self._stalled_s):
                 await context.write(response)
         except TimeoutError:
-            await abort(context, stalled(self._stalled_s))
+            logger.warning("a caller read nothing for %g s and is given up", self._stalled_s)
+            raise CallerStalledError from None
 
     @contextlib.asynccontextmanager
     async def _call(self, method: str, context: _Context) -> AsyncIterator[None]:
@@ -158,8 +166,10 @@ class Guard(grpc.aio.ServerInterceptor):
     ) -> AsyncIterator[None]:
         try:
             yield
-        except asyncio.CancelledError:
-            self._note(event, caller, method, Outcome.MINOR_FAILURE, "the caller went away")
+        except asyncio.CancelledError as error:
+            stalled = isinstance(error, CallerStalledError)
+            why = "the caller reads nothing" if stalled else "the caller went away"
+            self._note(event, caller, method, Outcome.MINOR_FAILURE, why)
             raise
         except BaseException:
             code = context.code() or grpc.StatusCode.UNKNOWN
