@@ -59,7 +59,7 @@ class CudaDevice:
             self.queue = cuda.Stream()
             flags = cuda.event_flags
             self._done = cuda.Event(flags.BLOCKING_SYNC | flags.DISABLE_TIMING)
-            module = cuda.module_from_buffer(PTX.read_bytes())
+            module = cuda.module_from_buffer(PTX.read_bytes() + b"\0")
             self._kernels = {
                 "combine": module.get_function("combine").prepare("PPI"),
                 "coarsen": module.get_function("coarsen").prepare("PI"),
