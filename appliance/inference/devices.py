@@ -13,6 +13,7 @@ from engines.choice import Wanted, choice_of
 from engines.lobes import LobeFinder, load_lobes
 from engines.models import ModelError, ModelSpec
 from engines.runtimes import (
+    RUNTIMES,
     DeviceLostError,
     NoDeviceError,
     Runtime,
@@ -60,6 +61,8 @@ def choose_devices(engine: EngineConfig, specs: Sequence[ModelSpec]) -> list[Dev
     RuntimeUnavailableError
         When the runtime is not installed, or the named devices differ.
     """
+    if engine.runtime is None:
+        _tell_of_idle_runtimes()
     there, why_none = _devices_there(engine)
     names = _names(engine, there)
     known = {name: there[name] for name in names if name in there}
@@ -127,6 +130,13 @@ def _devices_there(engine: EngineConfig) -> tuple[Mapping[str, Runtime], str]:
         return choose(engine.runtime).by_device(), ""
     except NoDeviceError as error:
         return {}, str(error)
+
+
+def _tell_of_idle_runtimes() -> None:
+    """A box with a runtime for GPUs is meant to have one; without, it serves more slowly."""
+    for name, runtime in RUNTIMES.items():
+        if not (runtime.by_name_only or runtime.missing()) and (why := runtime.unavailable()):
+            logger.warning("%s is installed and cannot run: %s", name, why)
 
 
 def _names(engine: EngineConfig, there: Mapping[str, Runtime]) -> list[str]:

@@ -156,3 +156,13 @@ def test_the_cpu_takes_over_from_fp16_in_its_own_precision(repository: Path) -> 
     fallback = choose_fallback(engine, specs, choose_devices(engine, specs))
     assert fallback is not None
     assert {one.artefact.precision for one in fallback.load().engines.values()} == {"fp32"}
+
+
+def test_by_itself_it_tells_of_a_runtime_whose_device_is_not_there(
+    bench: BenchRuntime, caplog: pytest.LogCaptureFixture
+) -> None:
+    bench.there, bench.by_name_only = False, False
+    chosen(runtime="openvino")
+    assert "bench" not in caplog.text
+    assert chosen()
+    assert "bench is installed and cannot run: the device is not there" in caplog.text

@@ -104,6 +104,9 @@ def test_packages_that_cannot_be_loaded_leave_the_choice_to_the_cpu() -> None:
     assert "tensorrt cannot be loaded: libnvinfer.so.10: no such file" in reasons[0]
     assert "pycuda cannot be loaded: libcuda.so.1: no such file" in reasons[1]
     assert choose().name == "openvino"
+    for name in NAMES:
+        with pytest.raises(NoDeviceError, match=f"{name}: .* cannot be loaded"):
+            choose(name)
 
 
 @no_gpu
