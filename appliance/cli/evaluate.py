@@ -42,6 +42,18 @@ def evaluate(
         PrecisionName | None,
         typer.Option(help="By default the one the daemon would choose."),
     ] = None,
+    outcomes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="CSV of what became of the patients: case; severe (0 or 1); previous (an earlier "
+            "case) and direction (increased, decreased, unchanged).",
+        ),
+    ] = None,
+    radiomics: Annotated[
+        bool,
+        typer.Option("--radiomics", help="Compare features of the lesion, too: minutes a case."),
+    ] = False,
     report: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write a page with tables, plots and overlays here."),
@@ -54,7 +66,8 @@ def evaluate(
     from appliance.cli.showing.output import console, print_json
 
     names = tuple(name.strip() for name in cases.split(",") if name.strip())
-    choice = Choice(data, names, models, model, precision.value if precision else None)
+    value = precision.value if precision else None
+    choice = Choice(data, names, models, model, value, outcomes, radiomics)
     evaluation = run_evaluation(choice, report)
     if json:
         print_json(evaluation.document)

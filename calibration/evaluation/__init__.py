@@ -8,10 +8,11 @@
 
 from calibration.evaluation.agreement import Agreement, agreement
 from calibration.evaluation.cases import LabelledCase, find_cases, read_case, section_of_case
-from calibration.evaluation.document import document
+from calibration.evaluation.document import Extras, document
 from calibration.evaluation.engines import load_engines
 from calibration.evaluation.errors import EvaluationError
 from calibration.evaluation.figures import CaseFigures, RegionFigures
+from calibration.evaluation.outcomes import Outcome, compare_outcomes, read_outcomes
 from calibration.evaluation.run import FoundMasks, compare, evaluate_case, segment_case
 from calibration.evaluation.summary import overall, sections
 
@@ -19,17 +20,21 @@ __all__ = [
     "Agreement",
     "CaseFigures",
     "EvaluationError",
+    "Extras",
     "FoundMasks",
     "LabelledCase",
+    "Outcome",
     "RegionFigures",
     "agreement",
     "compare",
+    "compare_outcomes",
     "document",
     "evaluate_case",
     "find_cases",
     "load_engines",
     "overall",
     "read_case",
+    "read_outcomes",
     "section_of_case",
     "sections",
     "segment_case",

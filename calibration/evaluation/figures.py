@@ -90,8 +90,9 @@ class CaseFigures:
     po_reference, pho_reference
         Percent: labelled lesion (above -200 HU) of labelled lung; None where no slice
         carries both labels.
-    po_whole, pho_whole
-        Found over all slices, labelled or not; None where too little lung was found.
+    po_whole, pho_whole, ihu_whole
+        Found over all slices, labelled or not: percent, and mean HU of the found lesion; None
+        where too little lung, or no lesion, was found.
     dice_lesion_b
         Against the second annotation.
     dice_annotators
@@ -114,6 +115,7 @@ class CaseFigures:
     pho_reference: float | None
     po_whole: float | None
     pho_whole: float | None
+    ihu_whole: float | None
     dice_lesion_b: float | None
     dice_annotators: float | None
     seconds: float

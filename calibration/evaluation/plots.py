@@ -10,10 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from calibration.evaluation.agreement import agreement
+from calibration.evaluation.discrimination import roc
 from calibration.evaluation.figures import CaseFigures
+from calibration.evaluation.outcomes import OutcomeFigures
 
 _COLOURS = {"thin": "#1f77b4", "medium": "#9467bd", "thick": "#d95f02"}
 _GREY = "#777777"
+_ROC_COLOURS = ("#d95f02", "#1b9e77")
 _DPI = 110
 #: So many cases with the largest errors are named in a plot.
 _NAMED = 4
@@ -83,6 +86,28 @@ def dice_bars(figures: Sequence[CaseFigures]) -> bytes:
     axes.set_xticks(places, names, rotation=40, ha="right", parse_math=False)
     axes.set(ylim=(0, 1.12), ylabel="Dice", title="Dice, case by case")
     axes.legend(loc="lower right", fontsize=8)
+    return _png(figure)
+
+
+def roc_curves(outcomes: OutcomeFigures) -> bytes:
+    """Sensitivity over 1 - specificity of every score that has an area, its best cut marked."""
+    figure, axes = _axes()
+    axes.plot([0, 1], [0, 1], color=_GREY, lw=0.8, ls="--")
+    for (score, found), colour in zip(outcomes.severity.items(), _ROC_COLOURS, strict=True):
+        if found is None:
+            continue
+        parts = [
+            np.array([value for value, severe in outcomes.scored[score] if severe == kind])
+            for kind in (True, False)
+        ]
+        _, sensitivity, false_positive = roc(*parts)
+        label = f"{score.upper()}, AUC {found.auc:.3f}"
+        axes.plot(false_positive, sensitivity, color=colour, lw=1.4, label=label)
+        if found.cut:
+            best = (1 - found.cut.specificity.share, found.cut.sensitivity.share)
+            axes.plot(*best, "o", color=colour, ms=6)
+    axes.set(xlabel="1 - specificity", ylabel="sensitivity", title="Severe disease by score")
+    axes.legend(loc="lower right", fontsize=8, frameon=False)
     return _png(figure)
 
 

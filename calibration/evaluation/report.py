@@ -13,6 +13,8 @@ from string import Template
 
 from calibration.evaluation.agreement import agreement
 from calibration.evaluation.contours import contour_picture
+from calibration.evaluation.document import NO_EXTRAS, Extras
+from calibration.evaluation.extra_tables import outcomes_section, radiomics_section
 from calibration.evaluation.figures import CaseFigures
 from calibration.evaluation.plots import against_reference, bland_altman, dice_bars, points
 from calibration.evaluation.summary import overall, sections
@@ -39,6 +41,7 @@ def write_report(
     figures: Sequence[CaseFigures],
     worst: Sequence[WrongSlice],
     content: dict[str, object],
+    extras: Extras = NO_EXTRAS,
 ) -> Report:
     """Write ``evaluation.html`` and ``evaluation.json``.
 
@@ -52,16 +55,21 @@ def write_report(
         The slices to show, worst first.
     content
         The :func:`document` of the same figures.
+    extras
+        What else was measured.
     """
     folder.mkdir(parents=True, exist_ok=True)
     report = Report(folder / "evaluation.html", folder / "evaluation.json")
     report.document.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
-    report.page.write_text(page(figures, worst, content), encoding="utf-8")
+    report.page.write_text(page(figures, worst, content, extras), encoding="utf-8")
     return report
 
 
 def page(
-    figures: Sequence[CaseFigures], worst: Sequence[WrongSlice], content: dict[str, object]
+    figures: Sequence[CaseFigures],
+    worst: Sequence[WrongSlice],
+    content: dict[str, object],
+    extras: Extras = NO_EXTRAS,
 ) -> str:
     """The page as HTML; `content` is the :func:`document` of the same figures."""
     template = files("calibration.evaluation").joinpath("page.html").read_text(encoding="utf-8")
@@ -77,6 +85,8 @@ def page(
         agreement=agreement_table(po, pho),
         plots="".join(_image(picture, title) for picture, title in _plots(figures)),
         dice=_image(dice_bars(figures), "Dice of lesion and lung of each case"),
+        outcomes=outcomes_section(extras.outcomes),
+        radiomics=radiomics_section(extras.radiomics),
         cases=cases_table(figures),
         regions=regions_table(figures, "lesion") + regions_table(figures, "lung"),
         apart=f"{APART_MM:g}",

@@ -102,6 +102,7 @@ def compare(case: LabelledCase, found: FoundMasks) -> CaseFigures:
         pho_reference=pho_reference,
         po_whole=found.scores.po,
         pho_whole=found.scores.pho,
+        ihu_whole=found.scores.volumes.ihu,
         dice_lesion_b=_dice(found.lesion, case.lesion_b),
         dice_annotators=_dice(case.lesion == 1, case.lesion_b, case.lesion),
         seconds=found.seconds,

@@ -147,3 +147,48 @@ def test_a_scan_in_which_no_lung_is_found_is_counted(
     assert content["cases"][0]["po_reference"] > 0
     assert content["overall"]["cases_without_score"] == 1
     assert "No lung was found" in command("evaluate", *options).out
+
+
+def test_outcomes_are_measured_beside(
+    command: Command, data: Path, repository: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "outcomes.csv"
+    table.write_text("case,severe,previous,direction\nfirst,1,,\nsecond,0,first,unchanged\n")
+    options = ("--data", data, "--models", repository, "--outcomes", table)
+    ran = command("evaluate", *options, "--json", "--report", tmp_path / "report")
+    assert ran.code == 0, ran.err
+    outcomes = json.loads(ran.out)["outcomes"]
+    assert outcomes["severity"] == {"po": None, "ihu": None}
+    (pair,) = outcomes["pairs"]
+    assert (pair["case"], pair["previous"], pair["po_change"]) == ("second", "first", 0.0)
+    assert outcomes["direction"]["observed"] == 1.0
+    page = (tmp_path / "report" / "evaluation.html").read_text()
+    assert "change of PO against the radiologist" in page
+    assert "ask with <code>--radiomics</code>" in page
+    text = command("evaluate", *options).out
+    assert "severe by" in text
+    assert "changed ones, by sign" in text
+
+
+def test_a_table_that_cannot_be_used_is_told_before_the_work(
+    command: Command, data: Path, repository: Path, tmp_path: Path
+) -> None:
+    table = tmp_path / "outcomes.csv"
+    options = ("--data", data, "--models", repository, "--outcomes", table)
+    for text, sentence in (
+        ("case,severe\nfourth,1\n", "names fourth, which"),
+        ("case,severe\nfirst,maybe\n", "severe is 'maybe'"),
+    ):
+        table.write_text(text)
+        ran = command("evaluate", *options)
+        assert (ran.code, ran.out) == (1, "")
+        assert sentence in ran.err
+
+
+def test_radiomics_without_its_library_is_told_before_the_work(
+    command: Command, data: Path, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("calibration.evaluation.radiomics.find_spec", lambda name: None)
+    ran = command("evaluate", "--data", data, "--models", repository, "--radiomics")
+    assert (ran.code, ran.out) == (1, "")
+    assert "radiomics needs PyRadiomics" in ran.err

@@ -72,12 +72,12 @@ def test_what_made_the_table_is_found_again() -> None:
 
 def test_the_interval_holds_the_truth_as_often_as_it_says() -> None:
     held = 0
-    for seed in range(200):
+    for seed in range(100):
         columns, outcome = made(300, 100 + seed)
         odds = fit_logistic(columns, outcome).odds[0]
         truth = math.exp(12 * odds.sd)
         held += odds.interval[0] < truth < odds.interval[1]
-    assert 180 <= held <= 199
+    assert 89 <= held <= 100
 
 
 @pytest.mark.parametrize("touching", [False, True], ids=["complete", "quasi-complete"])

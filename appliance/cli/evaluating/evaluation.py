@@ -11,20 +11,23 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from appliance.cli.errors import CliError
-from appliance.scan.scan import ScanPolicy
 from calibration.evaluation import (
     CaseFigures,
     EvaluationError,
+    Extras,
+    Outcome,
     compare,
+    compare_outcomes,
     document,
     find_cases,
     load_engines,
     read_case,
+    read_outcomes,
     segment_case,
 )
+from calibration.evaluation.radiomics import FeatureErrors, check_library, feature_errors
 from calibration.evaluation.worst import WrongSlice, worst_of, worst_slices
 from engines.models import SHIPPED
-from engines.segmenter import Segmenter
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class Choice:
     repository: Path | None = None
     model: str | None = None
     precision: str | None = None
+    outcomes: Path | None = None
+    radiomics: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ class Evaluation:
     """
 
     figures: list[CaseFigures]
+    extras: Extras
     failed: dict[str, str]
     document: dict[str, object]
     page: Path | None
@@ -59,7 +65,8 @@ def run_evaluation(choice: Choice, report: Path | None = None) -> Evaluation:
     Raises
     ------
     CliError
-        When there is no such case or model.
+        When there is no such case or model, the table of outcomes cannot be used, or the
+        library of radiomics is missing.
     ModelError, RuntimeUnavailableError
         When the models cannot be served.
     OSError
@@ -67,6 +74,9 @@ def run_evaluation(choice: Choice, report: Path | None = None) -> Evaluation:
     """
     try:
         folders = find_cases(choice.data, choice.names)
+        outcomes = _outcomes(choice)
+        if choice.radiomics:
+            check_library()
         if report:
             report.mkdir(parents=True, exist_ok=True)
         segmenter, policy = load_engines(
@@ -76,26 +86,40 @@ def run_evaluation(choice: Choice, report: Path | None = None) -> Evaluation:
         raise CliError(str(error)) from error
     figures: list[CaseFigures] = []
     worst: list[WrongSlice] = []
+    features: dict[str, FeatureErrors] = {}
     failed: dict[str, str] = {}
     for folder in _shown(folders):
         try:
-            one, wrong = _evaluate(folder, segmenter, policy)
+            case = read_case(folder)
+            found = segment_case(case, segmenter, policy)
         except EvaluationError as error:
             failed[folder.absolute().name] = str(error)
             continue
-        figures.append(one)
-        worst = worst_of([*worst, *wrong])
-    content = document(figures, segmenter, failed)
-    page = _write(report, figures, worst, content) if report and figures else None
-    return Evaluation(figures, failed, content, page)
+        figures.append(compare(case, found))
+        worst = worst_of([*worst, *worst_slices(case, found)])
+        if choice.radiomics:
+            features[case.name] = feature_errors(case, found)
+    extras = Extras(
+        compare_outcomes(figures, outcomes) if outcomes is not None else None,
+        features if choice.radiomics else None,
+    )
+    content = document(figures, segmenter, failed, extras)
+    page = _write(report, figures, worst, content, extras) if report and figures else None
+    return Evaluation(figures, extras, failed, content, page)
 
 
-def _evaluate(
-    folder: Path, segmenter: Segmenter, policy: ScanPolicy
-) -> tuple[CaseFigures, list[WrongSlice]]:
-    case = read_case(folder)
-    found = segment_case(case, segmenter, policy)
-    return compare(case, found), worst_slices(case, found)
+def _outcomes(choice: Choice) -> list[Outcome] | None:
+    """What is known of the patients; every case it names is there."""
+    if choice.outcomes is None:
+        return None
+    outcomes = read_outcomes(choice.outcomes)
+    there = {folder.absolute().name for folder in find_cases(choice.data)}
+    named = {name for one in outcomes for name in (one.case, one.previous) if name}
+    if unknown := sorted(named - there):
+        raise EvaluationError(
+            f"{choice.outcomes} names {', '.join(unknown)}, which {choice.data} does not have"
+        )
+    return outcomes
 
 
 def _shown(folders: Sequence[Path]) -> Iterator[Path]:
@@ -113,7 +137,8 @@ def _write(
     figures: list[CaseFigures],
     worst: list[WrongSlice],
     content: dict[str, object],
+    extras: Extras,
 ) -> Path:
     from calibration.evaluation.report import write_report
 
-    return write_report(folder, figures, worst, content).page
+    return write_report(folder, figures, worst, content, extras).page

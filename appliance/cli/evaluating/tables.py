@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from appliance.cli.evaluating.evaluation import Evaluation
+from appliance.cli.evaluating.extras import outcome_views, radiomics_views
 from calibration.evaluation import Agreement, CaseFigures, agreement, sections
 
 _CASE_HEADS = (
@@ -36,6 +37,8 @@ def evaluation_view(evaluation: Evaluation) -> RenderableType:
     assert isinstance(overall, dict)
     views.append(_parts({"all": overall} | sections(figures)))
     views += ["", _agreements(figures), ""]
+    views += [*outcome_views(evaluation.extras.outcomes)]
+    views += [*radiomics_views(evaluation.extras.radiomics)]
     if without := overall["cases_without_score"]:
         views.append(Text(f"No lung was found, and so there is no PO: {without} of the cases."))
     if evaluation.page:
