@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
+import numpy.typing as npt
 
 from appliance.failpoints import hit
 from appliance.inference.planes import ForgottenSliceError, Key, PlaneStore, frame_of
 from appliance.inference.queue import Job
+from appliance.quantify.quality import SliceQuality, measure_slice
 from appliance.quantify.tally import SliceTally, high_opacity, tally_slice
-from appliance.scan.geometry import from_standard
+from appliance.scan.geometry import SliceGeometry, from_standard, to_standard
 from appliance.scan.masks import encode_runs
 from engines.preprocess import Mask
 from engines.runtimes import DeviceError, DeviceLostError
@@ -132,11 +134,18 @@ class SlabInference:
         hu = self._planes.hu(key)
         return Result(
             job,
-            tally_slice(hu, lung, lesion),
+            replace(tally_slice(hu, lung, lesion), quality=_quality(hu, masks.lung, job.geometry)),
             tuple(encode_runs(lesion)),
             tuple(encode_runs(lung)),
             tuple(encode_runs(high_opacity(hu, lung, lesion))),
         )
+
+
+def _quality(hu: npt.NDArray[np.int16], lung: Mask, geometry: SliceGeometry) -> SliceQuality:
+    """Measured in the standard view, as which `lung` lies; `hu` is as sent."""
+    frame = frame_of(geometry)
+    seen = to_standard(hu, geometry).astype(np.int16, copy=False)
+    return measure_slice(seen, lung.astype(np.bool_, copy=False), (frame.row_mm, frame.column_mm))
 
 
 def _as_sent(mask: Mask, job: Job) -> Mask:

@@ -120,6 +120,7 @@ def report_message(
         models={role: model_reference(engine) for role, engine in engines.items()},
         precision=next((name for name in _PRECISIONS if name in precisions), ""),
         disclaimer=DISCLAIMER,
+        quality=summary.quality,
     )
     add_findings(report, summary.findings)
     return report

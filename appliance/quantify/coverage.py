@@ -18,7 +18,14 @@ def lung_cut_off(lung_px: Sequence[int], share: float = CUT_OFF_SHARE) -> tuple[
     share
         Of the largest slice's lung, above which an end slice shows a cut lung.
     """
+    bottom, top = lung_at_ends(lung_px) or (0.0, 0.0)
+    return bottom > share, top > share
+
+
+def lung_at_ends(lung_px: Sequence[int]) -> tuple[float, float] | None:
+    """Lung on the lowest and on the highest slice, over that on the slice with most.
+
+    None without lung.
+    """
     largest = max(lung_px, default=0)
-    if not largest:
-        return False, False
-    return lung_px[0] > share * largest, lung_px[-1] > share * largest
+    return (lung_px[0] / largest, lung_px[-1] / largest) if largest else None

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.quantify.histogram import NOTHING, HuCounts
+from appliance.quantify.quality import UNMEASURED, SliceQuality
 
 #: Lesion above this is high opacity (Chaganti et al. 2020: consolidation), HU.
 HIGH_OPACITY_HU = -200
@@ -26,6 +27,8 @@ class SliceTally:
         Sum of HU over the lesion pixels.
     lung_hu, lesion_hu
         The HU of lung (lesion included), and of lesion in lung.
+    quality
+        How good the image is; what nobody measured says nothing.
     """
 
     lung_px: int = 0
@@ -34,6 +37,7 @@ class SliceTally:
     lesion_hu_sum: int = 0
     lung_hu: HuCounts = NOTHING
     lesion_hu: HuCounts = NOTHING
+    quality: SliceQuality = UNMEASURED
 
 
 def high_opacity(

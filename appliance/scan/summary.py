@@ -6,7 +6,7 @@ Everything here is a function of the set of accepted slices and their results.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from appliance.quantify.coverage import lung_cut_off
@@ -15,6 +15,7 @@ from appliance.quantify.regions import RegionTallies
 from appliance.quantify.scores import Scores
 from appliance.scan.events import CompletedBy
 from appliance.scan.findings import Findings, findings
+from appliance.scan.imaging import quality_measures, quality_notices, quality_of
 from appliance.scan.scan import Scan, ScanPhase
 from appliance.scan.stack import Gap, Section
 from appliance.scan.verdicts import Notice, NoticeReason
@@ -25,7 +26,10 @@ _OVERLAP = 1.05
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The final result of one scan."""
+    """The final result of one scan.
+
+    `quality` are measures of the images (:func:`appliance.scan.imaging.quality_measures`).
+    """
 
     scores: Scores
     section: Section
@@ -35,6 +39,7 @@ class Summary:
     notices: tuple[Notice, ...]
     completed_by: CompletedBy
     findings: Findings
+    quality: Mapping[str, float]
 
 
 def summarize(scan: Scan, norms: Norms = NO_NORMS, lobes: RegionTallies | None = None) -> Summary:
@@ -57,15 +62,17 @@ def summarize(scan: Scan, norms: Norms = NO_NORMS, lobes: RegionTallies | None =
     if scan.completed_by is None or scan.phase is not ScanPhase.FINISHED:
         raise ValueError("the scan is still running")
     scores, tallies = scan.scores(), [scan.tally(uid) for uid in scan.stack.ids]
+    quality = quality_of(scan)
     return Summary(
         scores=scores,
         section=scan.section,
         spacing_mm=scan.stack.spacing_mm or 0.0,
         slices=len(scan.stack),
         missing=tuple(scan.stack.gaps()),
-        notices=tuple(_notices(scan)),
+        notices=(*_notices(scan), *quality_notices(scan, quality)),
         completed_by=scan.completed_by,
         findings=findings(scores, tallies, scan.pixel_volumes_mm3(), norms, lobes),
+        quality=quality_measures(scan, quality),
     )
 
 

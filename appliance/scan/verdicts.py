@@ -60,7 +60,7 @@ class NoticeReason(enum.StrEnum):
     THICKNESS_MISSING = "THICKNESS_MISSING"
     GANTRY_TILT = "GANTRY_TILT"
     SHARP_KERNEL = "SHARP_KERNEL"
-    CONTRAST = "CONTRAST"
+    CONTRAST = "CONTRAST"  # or of the whole scan, by its image
     # of the whole scan
     GAP = "GAP"
     UNEVEN_SPACING = "UNEVEN_SPACING"
@@ -69,6 +69,9 @@ class NoticeReason(enum.StrEnum):
     LUNG_CUT_OFF_BOTTOM = "LUNG_CUT_OFF_BOTTOM"
     SECTION_CHANGED = "SECTION_CHANGED"
     SLICES_EXPECTED = "SLICES_EXPECTED"
+    MOTION_ARTEFACT = "MOTION_ARTEFACT"
+    STRONG_NOISE = "STRONG_NOISE"
+    METAL = "METAL"
     # of the box
     DEVICE_LOST = "DEVICE_LOST"
     LOBES_FAILED = "LOBES_FAILED"
