@@ -1,0 +1,1 @@
+"""Measuring the marks of poor image quality, by making them."""
