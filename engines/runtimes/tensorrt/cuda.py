@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import threading
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -209,4 +210,6 @@ def load_pycuda() -> Any:
         import pycuda.driver
     except ImportError as error:
         raise RuntimeUnavailableError(f"pycuda cannot be loaded: {error}") from error
+    # What is left when the process ends goes with it; PyCUDA would say so, line by line.
+    warnings.filterwarnings("ignore", ".* in out-of-thread context could not be cleaned up")
     return pycuda.driver
