@@ -185,6 +185,11 @@ class EngineConfig(_Table):
         "auto",
         description='Devices that infer, one worker each: "auto" or names as ["gpu0", "gpu1"]',
     )
+    decode: Literal["auto", "cpu"] = Field(
+        "auto",
+        description="What decodes lossless JPEG, JPEG 2000 and HTJ2K: the first GPU that infers, "
+        "where it gives the very values the CPU gives, or the CPU",
+    )
     batch: int = Field(8, ge=1, le=64, description="Most slabs worked on at once")
     stall_s: float = Field(
         30.0, gt=0, description="A batch that takes longer makes the daemon unhealthy, s"

@@ -31,6 +31,7 @@ from appliance.inference.shapes import slab_shapes
 from appliance.inference.tasks import TaskQueue
 from appliance.inference.yielding import give_way
 from appliance.ingest import IngestLimits
+from appliance.ingest.acceleration import accelerate, gpu_accelerator, gpu_to_decode
 from appliance.live.board import Board
 from appliance.live.housekeeping import keep_house, watch_silence
 from appliance.live.scans import LiveScans
@@ -168,6 +169,7 @@ class Daemon:
         queue: TaskQueue = InferenceQueue()
         async with more_time(self._manager, "Starting: the engines warm up"):
             self._devices = await self._load_devices(queue)
+        self._accelerate_decoding()
         services, scans = self._scans(spool, results, queue)
         await scans.show_finished()
         self._in_background(watch_silence(scans, self._config.scan))
@@ -219,6 +221,16 @@ class Daemon:
         with stoppable(told):
             pool.load()
         return pool
+
+    def _accelerate_decoding(self) -> None:
+        devices = self._devices.devices
+        there = (device.name for device in devices if device.state is DeviceState.SERVING)
+        gpu = gpu_to_decode(self._config.engine.decode, there)
+        if gpu is not None:
+            accelerator = gpu_accelerator(gpu)
+            self._closing.push_async_callback(asyncio.to_thread, accelerator.close)
+            accelerate(accelerator)
+            self._closing.callback(accelerate, None)
 
     def _scans(
         self, spool: Spool, results: ResultsStore, queue: TaskQueue

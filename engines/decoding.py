@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from nvidia.dali import fn, pipeline_def, types
-from nvidia.dali.pipeline import Pipeline
 
-from engines.preprocess import Device
+from engines.stage import Device, Stage, pipeline_options
 
 Words = npt.NDArray[np.uint16]
 
+#: OpenCV, which decodes on the CPU, warns of every grey image unless it is told not to.
+_QUIET = ("OPENCV_LOG_LEVEL", "ERROR")
 #: Each thread keeps memory of its own on the GPU, and more than these do not decode faster.
 _MOST_THREADS = 8
 
@@ -52,9 +53,14 @@ class FrameDecoder:
 
     def __init__(self, device: Device = "cpu", device_id: int = 0, batch: int = 16) -> None:
         self.batch = batch
-        self._operator = "mixed" if device == "gpu" else "cpu"
-        self._device_id = device_id if device == "gpu" else None
-        self._pipeline = self._built()
+        operator = "mixed" if device == "gpu" else "cpu"
+        options = pipeline_options(batch, device, device_id)
+        options["num_threads"] = min(_MOST_THREADS, options["num_threads"])
+        os.environ.setdefault(*_QUIET)  # read when DALI loads OpenCV
+        try:
+            self._stage = Stage(lambda: _decode_pipeline(operator, **options))
+        except RuntimeError as error:
+            raise DecodingError(_first_line(error)) from error
 
     def decode(self, frames: Sequence[bytes]) -> list[Words]:
         """The samples of each frame, shape (rows, columns), bit for bit as they were encoded.
@@ -67,29 +73,10 @@ class FrameDecoder:
             When one frame of them cannot be decoded; the next call is not touched by it.
         """
         try:
-            self._pipeline.feed_input("frame", [np.frombuffer(one, np.uint8) for one in frames])
-            (output,) = self._pipeline.run()
-            on_cpu = output.as_cpu()
-            return [np.array(on_cpu.at(index))[..., 0] for index in range(len(frames))]
-        except RuntimeError as error:
-            self._pipeline = self._built()  # a pipeline that failed is good for nothing more
-            raise DecodingError(_first_line(error)) from error
-
-    def _built(self) -> Pipeline:
-        try:
-            pipeline = _decode_pipeline(
-                self._operator,
-                batch_size=self.batch,
-                num_threads=min(_MOST_THREADS, len(os.sched_getaffinity(0))),
-                device_id=self._device_id,
-                prefetch_queue_depth=1,
-                exec_pipelined=False,
-                exec_async=False,
-            )
-            pipeline.build()
+            decoded = self._stage.run(frame=[np.frombuffer(one, np.uint8) for one in frames])
         except RuntimeError as error:
             raise DecodingError(_first_line(error)) from error
-        return pipeline
+        return [samples[..., 0] for samples in decoded]
 
 
 @pipeline_def  # type: ignore[untyped-decorator]

@@ -12,7 +12,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,6 +25,7 @@ logger = logging.getLogger(__name__)
 #: The CPU takes 26 ms for a slice of JPEG 2000, and an ack is due within 50.
 _PATIENCE_S = 0.02
 _CLOSING_S = 5.0
+_GPU = "gpu"
 
 
 class Decoder(Protocol):
@@ -32,7 +33,7 @@ class Decoder(Protocol):
 
     batch: int
 
-    def decode(self, frames: list[bytes]) -> list[Words]:
+    def decode(self, frames: Sequence[bytes]) -> list[Words]:
         """Raises an Exception when one of them cannot be decoded."""
         ...
 
@@ -153,6 +154,31 @@ class Accelerator:
         if lost := before - still:
             names = ", ".join(sorted(coding.value for coding in lost))
             logger.warning("%s no longer decodes %s: the CPU does", self._name, names)
+
+
+def gpu_to_decode(wanted: str, devices: Iterable[str]) -> int | None:
+    """The number of the GPU that is to decode; None for the CPU.
+
+    Parameters
+    ----------
+    wanted
+        "auto": the first GPU that infers; "cpu".
+    devices
+        Short names of the devices that infer, as "gpu0" or "cpu".
+    """
+    gpus = (name.removeprefix(_GPU) for name in devices if name.startswith(_GPU))
+    return next(map(int, gpus), None) if wanted == "auto" else None
+
+
+def gpu_accelerator(ordinal: int = 0) -> Accelerator:
+    """DALI on a GPU, by the number that CUDA gives it."""
+
+    def make() -> Decoder:
+        from engines.decoding import FrameDecoder
+
+        return FrameDecoder("gpu", ordinal)
+
+    return Accelerator(make, f"{_GPU}{ordinal}")
 
 
 _accelerator: Accelerator | None = None

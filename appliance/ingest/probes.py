@@ -7,7 +7,7 @@ is found out, not assumed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import imagecodecs
@@ -39,12 +39,12 @@ class Probe:
     words: Words
 
 
-def find_exact(decode: Callable[[list[bytes]], list[Words]]) -> frozenset[Coding]:
+def find_exact(decode: Callable[[Sequence[bytes]], list[Words]]) -> frozenset[Coding]:
     """The codings of which a decoder gives every probe's samples bit for bit."""
     return frozenset(coding for coding in Coding if _is_exact(decode, coding))
 
 
-def _is_exact(decode: Callable[[list[bytes]], list[Words]], coding: Coding) -> bool:
+def _is_exact(decode: Callable[[Sequence[bytes]], list[Words]], coding: Coding) -> bool:
     probes = list(probes_of(coding))
     try:
         decoded = decode([probe.frame.data for probe in probes])
@@ -68,7 +68,7 @@ def probes_of(coding: Coding) -> Iterator[Probe]:
         signs = (False,) if coding is Coding.JPEG_LOSSLESS else (False, True)
         for signed in signs:
             plane = _plane(precision, signed)
-            yield Probe(_encoded(coding, plane, precision), plane.view(np.uint16))
+            yield Probe(encoded(coding, plane, precision), plane.view(np.uint16))
 
 
 def _plane(precision: int, signed: bool) -> Plane:
@@ -83,14 +83,15 @@ def _plane(precision: int, signed: bool) -> Plane:
     return samples.astype(np.uint16)
 
 
-def _encoded(coding: Coding, plane: Plane, precision: int) -> WideFrame:
+def encoded(coding: Coding, plane: Plane, precision: int) -> WideFrame:
+    """A plane of samples of so many bits as a frame."""
     frame = bytes(_ENCODERS[coding](plane, precision))
     if coding is Coding.JPEG_LOSSLESS:
         wide = widen_jpeg(frame, read_jpeg_header(frame))
     else:
         wide = widen_jpeg_2000(frame, read_jpeg_2000_header(frame))
     if wide is None or wide.coding is not coding:
-        raise AssertionError(f"the probe of {coding.value} is none")
+        raise ValueError(f"{coding.value} loses samples of {precision} bits")
     return wide
 
 

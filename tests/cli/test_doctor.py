@@ -145,3 +145,24 @@ def test_a_driver_that_does_not_start_says_why(
     (check,) = [check for check in ran.event("check") if check["name"] == "GPU"]
     assert check["detail"] == "CUDA does not start: cuInit: CUDA_ERROR_SYSTEM_NOT_READY"
     assert "nvidia-fabricmanager" in check["remedy"]
+
+
+def test_what_decodes_is_said(command: Command, config: Path, bench: Registering) -> None:
+    def decoding() -> dict[str, object]:
+        (found,) = (
+            check
+            for check in command("doctor", "--json", "--config", config).event("check")
+            if check["name"] == "decoding"
+        )
+        return dict(found)
+
+    text = config.read_text()
+    config.write_text(text.replace("[engine]", '[engine]\nruntime = "openvino"'))
+    assert decoding()["detail"] == "all on the CPU: no GPU infers here"
+    config.write_text(text.replace("[engine]", '[engine]\ndecode = "cpu"'))
+    assert decoding()["detail"] == "all on the CPU: engine.decode says so"
+    bench(gpu7="a GPU that CUDA does not have")
+    config.write_text(text.replace("[engine]", '[engine]\nruntime = "bench"'))
+    found = decoding()
+    assert (found["ok"], found["needed"]) == (False, False)
+    assert found["detail"] == "gpu7 decodes nothing exactly: the CPU decodes"

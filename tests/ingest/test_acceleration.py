@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from appliance.ingest import SliceRefusedError, read_dicom
-from appliance.ingest.acceleration import Accelerator, Decoder, accelerate
+from appliance.ingest.acceleration import Accelerator, Decoder, accelerate, gpu_to_decode
 from appliance.ingest.decoders import decode_frame
 from appliance.ingest.probes import find_exact, probes_of
 from appliance.ingest.syntaxes import Codec
@@ -36,7 +36,7 @@ class Bench:
         self.calls: list[int] = []
         self.change: Callable[[Words], Words] = lambda words: words
 
-    def decode(self, frames: list[bytes]) -> list[Words]:
+    def decode(self, frames: Sequence[bytes]) -> list[Words]:
         self.calls.append(len(frames))
         if self.gate:
             assert self.gate.wait(60)
@@ -164,6 +164,21 @@ def test_a_device_that_hangs_keeps_nobody_waiting(decoder: Bench) -> None:
     assert made._queue.qsize() == 0
     decoder.gate.set()
     made.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "devices", "expected"),
+    [
+        ("auto", ["gpu2", "gpu3"], 2),
+        ("auto", ["cpu"], None),
+        ("auto", [], None),
+        ("cpu", ["gpu0"], None),
+    ],
+)
+def test_the_first_gpu_that_infers_decodes(
+    wanted: str, devices: list[str], expected: int | None
+) -> None:
+    assert gpu_to_decode(wanted, devices) == expected
 
 
 def test_no_gpu_no_acceleration(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from appliance.cli.checking.check import Check
+from appliance.cli.checking.decoding import decoding_check
 from appliance.cli.checking.gpus import gpu_checks, package_check
 from appliance.cli.checking.precisions import precision_checks
 from appliance.config import Config
@@ -32,6 +33,7 @@ def examine(config: Config) -> list[Check]:
         *_runtimes(),
         _dali(),
         *_codecs(),
+        decoding_check(config.engine),
         *_models(config.engine.repository),
         *precision_checks(config.engine),
         _state_folder(config.storage.state_dir),
