@@ -11,7 +11,7 @@ LIB = $(DESTDIR)$(PREFIX)/lib
 SHARE = $(DESTDIR)$(PREFIX)/share/breathhold
 ETC = $(DESTDIR)/etc/breathhold
 
-.PHONY: demo test check lock protos install uninstall clean
+.PHONY: demo test check gpu-check lock protos install uninstall clean
 
 # Scores a phantom (or SCAN=folder of DICOM) slice by slice, as a scanner would send it.
 demo: $(VENV)/.installed
@@ -28,6 +28,13 @@ check: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(MAKE) test
+
+# On a GPU box: all that needs a GPU, part by part, and its table into docs/gpu.md.
+# PARTS="dali pycuda kernel", CASES=DIR of labelled scans, JSON=FILE, RUNTIME=tensorrt-rtx.
+gpu-check: $(VENV)/.installed-dev
+	$(BIN)/python -m tests.gpu.check --page docs/gpu.md $(if $(PARTS),--parts "$(PARTS)") \
+		$(if $(CASES),--cases "$(CASES)") $(if $(JSON),--json "$(JSON)") \
+		$(if $(RUNTIME),--runtime "$(RUNTIME)")
 
 # What the daemon needs, at locked versions.
 $(VENV)/.installed: requirements/base.txt pyproject.toml | $(BIN)/python

@@ -1,0 +1,133 @@
+"""How fast a network could be at best: the larger of operations / peak and bytes / bandwidth.
+
+References
+----------
+Williams, Waterman and Patterson 2009, "Roofline", CACM 52(4):65.
+Peaks: NVIDIA's data sheets of each GPU, dense, without boost beyond the stated one.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+from onnx import shape_inference
+
+_BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
+_MULTIPLYING = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """What a GPU can do at most: operations a second by precision, bytes a second."""
+
+    operations: dict[str, float]
+    bandwidth: float
+
+    @classmethod
+    def of(cls, fp32: float, fp16: float, int8: float, bandwidth: float) -> Peak:
+        """In Tera-operations and GB a second."""
+        tera = {"fp32": fp32 * 1e12, "fp16": fp16 * 1e12, "int8": int8 * 1e12}
+        return cls(tera, bandwidth * 1e9)
+
+
+#: By a part of the GPU's name; the longest that fits counts. fp32 is without TF32, as the
+#: plans are built; fp16 and int8 are those of the tensor cores.
+PEAKS = {
+    "T4": Peak.of(8.1, 65, 130, 320),
+    "A10": Peak.of(31.2, 125, 250, 600),
+    "A100": Peak.of(19.5, 312, 624, 2039),
+    "L4": Peak.of(30.3, 121, 242, 300),
+    "L40S": Peak.of(91.6, 362, 733, 864),
+    "RTX 4090": Peak.of(82.6, 330, 661, 1008),
+    "RTX 6000 Ada": Peak.of(91.1, 364, 728, 960),
+    "H100": Peak.of(67, 989, 1979, 3350),
+    "H200": Peak.of(67, 989, 1979, 4800),
+}
+
+
+def peak_of(name: str) -> Peak | None:
+    """The peak of a GPU by its name; None for one that the table does not know."""
+    fitting = [known for known in PEAKS if known in name]
+    return PEAKS[max(fitting, key=len)] if fitting else None
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one inference asks for.
+
+    Parameters
+    ----------
+    operations
+        A slab: two a multiplication with its addition, of convolutions and matrix products.
+    activations
+        Numbers a slab that these read and write, each tensor once; all else is fused.
+    weights
+        Numbers that are read once an inference.
+    """
+
+    operations: float
+    activations: float
+    weights: float
+
+    def bytes(self, precision: str, slabs: int) -> float:
+        """Bytes of an inference of so many slabs."""
+        return _BYTES[precision] * (self.activations * slabs + self.weights)
+
+    def bound(self, peak: Peak, precision: str, slabs: int) -> float:
+        """The least time that an inference of so many slabs takes, s."""
+        return max(
+            self.operations * slabs / peak.operations[precision],
+            self.bytes(precision, slabs) / peak.bandwidth,
+        )
+
+
+def work_of(name: str, path: Path) -> Work:
+    """The work of a model's fp32 network for one slab.
+
+    Raises
+    ------
+    ValueError
+        When the network's shapes cannot be inferred.
+    """
+    model = onnx.load(path)
+    for dimension in model.graph.input[0].type.tensor_type.shape.dim[:1]:
+        dimension.Clear()
+        dimension.dim_value = 1
+    graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
+    shapes = _shapes(graph)
+    weights = {one.name: math.prod(one.dims) for one in graph.initializer}
+    operations = activations = held = 0
+    for node in graph.node:
+        if node.op_type not in _MULTIPLYING:
+            continue
+        source, factor, product = node.input[0], node.input[1], node.output[0]
+        if source not in shapes or product not in shapes or factor not in weights:
+            raise ValueError(f"{name}: the shapes of node {node.name} cannot be inferred")
+        read, written = math.prod(shapes[source]), math.prod(shapes[product])
+        operations += 2 * _products(node.op_type, shapes, source, product, weights[factor])
+        activations += read + written
+        held += weights[factor]
+    return Work(operations, activations, held)
+
+
+def _products(
+    kind: str, shapes: dict[str, list[int]], source: str, product: str, weights: int
+) -> int:
+    """Multiplications: each weight meets each place of the output, or of the input where
+    the convolution is transposed."""
+    places = shapes[source] if kind == "ConvTranspose" else shapes[product]
+    if kind in ("Gemm", "MatMul"):
+        return math.prod(places[:-1]) * weights
+    return math.prod(places[2:]) * places[0] * weights
+
+
+def _shapes(graph: onnx.GraphProto) -> dict[str, list[int]]:
+    found = {}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        dimensions = [one.dim_value for one in value.type.tensor_type.shape.dim]
+        if dimensions and all(dimensions):
+            found[value.name] = dimensions
+    return found
