@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from appliance.inference.coarse import COARSE
+from appliance.inference.coarse import COARSE, coarse_plane
 from appliance.inference.planes import PlaneStore
 from appliance.inference.shapes import slab_shapes
 from appliance.inference.volume import SliceResult, segment_volume
@@ -169,5 +169,21 @@ def test_who_takes_over_prepares_again(repository: Path, device: HostDevice) -> 
         on_the_device = made[key]
         assert isinstance(on_the_device, DevicePlane)
         np.testing.assert_array_equal(on_the_device.to_host(), plane)
+    store.hold_coarse(made)
+    for key, coarse in zip(keys, store.coarse(keys, second.prepare), strict=True):
+        np.testing.assert_array_equal(coarse, coarse_plane(np.asarray(again[key])))
     store.forget("scan")
     assert store.bytes_used == store.device_bytes_used == 0
+
+
+def test_coarse_planes_are_made_again_on_the_device(repository: Path, device: HostDevice) -> None:
+    slices = {item.header.sop_instance_uid: item for item in made_slices(3, 5.0)}
+    store = PlaneStore(lambda scan_id, uid: slices[uid])
+    keys = [("scan", uid) for uid in slices]
+    for item in slices.values():
+        store.add("scan", item)
+    planes = store.prepared(keys, on_host(repository).prepare)
+    coarse = store.coarse(keys, on_device(repository, device).prepare)
+    for key, found in zip(keys, coarse, strict=True):
+        np.testing.assert_array_equal(found, coarse_plane(np.asarray(planes[key])))
+    assert store.device_bytes_used == 0
