@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from engines.runtimes.tensorrt import driver
-from engines.runtimes.tensorrt.driver import Gpu
+from tests.engines.device.host_device import HostDevice, kernel_library
 from tests.gpu.check import __main__ as check
 from tests.gpu.check import parts as parts_module
+from tests.gpu.check.kernel import compare_kernels
 from tests.gpu.check.parts import Choice, Found, Outcome, Part, run_part
 from tests.gpu.check.roofline import PEAKS, Work, peak_of, work_of
 from tests.gpu.check.suite import read_report
@@ -151,12 +158,28 @@ def test_a_part_on_the_gpu_needs_one(no_gpu: None, tmp_path: Path) -> None:
     assert run_part(part, choice(tmp_path, on_gpu=True)).state == "not run"
 
 
+class SendingHost(HostDevice):
+    """The kernels' arithmetic compiled for the CPU, as a device that can be given arrays."""
+
+    def send(self, address: int, array: npt.NDArray[np.float32]) -> None:
+        ctypes.memmove(address, array.ctypes.data, array.nbytes)
+
+
+def test_the_kernels_part_finds_what_the_cpu_finds(tmp_path: Path) -> None:
+    device = SendingHost(kernel_library(tmp_path))
+    models = write_tiny_repository(tmp_path / "models")
+    found = compare_kernels(device, replace(choice(tmp_path), models=models))
+    assert [row["kernel"] for row in found.rows] == [
+        "restore", "combine: slabs", "combine: blend",
+    ]  # fmt: skip
+    assert all(row["ok"] and row["us"] > 0 for row in found.rows)
+
+
 def test_gpus_are_known_by_the_longest_name_that_fits() -> None:
     assert peak_of("NVIDIA H200") is PEAKS["H200"]
     assert peak_of("NVIDIA L40S") is PEAKS["L40S"]
     assert peak_of("NVIDIA A100-SXM4-80GB") is PEAKS["A100"]
     assert peak_of("NVIDIA GeForce GTX 1080") is None
-    assert Gpu("NVIDIA H200", "sm_90").name in "NVIDIA H200"
 
 
 def test_the_bound_is_the_larger_of_both() -> None:
@@ -169,10 +192,6 @@ def test_the_bound_is_the_larger_of_both() -> None:
 
 def test_the_work_of_a_network_is_counted(tmp_path: Path) -> None:
     """One 3 x 3 convolution of 2 to 4 channels on 8 x 6, then one transposed of 2 x 2."""
-    import numpy as np
-    import onnx
-    from onnx import TensorProto, helper, numpy_helper
-
     first = numpy_helper.from_array(np.zeros((4, 2, 3, 3), np.float32), "first")
     second = numpy_helper.from_array(np.zeros((4, 1, 2, 2), np.float32), "second")
     nodes = [

@@ -2,31 +2,46 @@
 
 from __future__ import annotations
 
+from typing import Any, Protocol
+
 import numpy as np
 import numpy.typing as npt
 
 from calibration.phantom import Section
+from engines.device.base import ComputeDevice
 from engines.device.masks import BitLayout, Restoring, restore
 from engines.device.planes import DevicePlane, PlaneArena
 from engines.device.slabs import assemble, blend
 from engines.models import load_repository
 from engines.preprocess import Frame, Image, Plane, Preparer, Restorer
-from engines.runtimes.tensorrt.cuda import CudaDevice, cuda_device
+from engines.runtimes.tensorrt.cuda import cuda_device
 from tests.gpu.check.parts import Choice, Found, Row
 from tests.gpu.check.phantoms import phantom
 from tests.gpu.check.timing import seconds
 
 _COUNT = 16
 _THRESHOLD = 0.5
+#: Bytes whose fetching waits for what was asked before.
+_WAIT = 4
 #: Pixels whose probability is the threshold within float32's rounding may differ.
 _MASK_TOLERANCE = 1e-4
 
 
+class SendingDevice(ComputeDevice, Protocol):
+    """A device that can be given an array, too."""
+
+    def send(self, address: int, array: npt.NDArray[Any]) -> None: ...
+
+
 def check_kernels(choice: Choice) -> Found:
     """Each kernel against the CPU."""
-    device = cuda_device(0)
+    return compare_kernels(cuda_device(0), choice)
+
+
+def compare_kernels(device: SendingDevice, choice: Choice) -> Found:
+    """The same on any device."""
     spec = next(spec for spec in load_repository(choice.models) if spec.role == "lung")
-    made = phantom(Section.THICK, _COUNT, choice.matrix)
+    made = phantom(Section.THICK, choice.slices or _COUNT, choice.matrix)
     frame = Frame(*made.hu.shape[1:])
     images = [Image(np.ascontiguousarray(plane), frame) for plane in made.hu]
     planes = [1 - plane for plane in Preparer(spec.window_hu, spec.size).prepare(images)]
@@ -34,21 +49,21 @@ def check_kernels(choice: Choice) -> Found:
     with device.working():
         held = [_put(device, arena, plane) for plane in planes]
         rows = [
-            _masks(device, held, planes, [frame] * _COUNT, choice.enough_s),
+            _masks(device, held, planes, [frame] * len(planes), choice.enough_s),
             _slab(device, held, planes, choice.enough_s),
             _blended(device, arena, held, planes, choice.enough_s),
         ]
-    return Found(rows, [f"Microseconds are those of {_COUNT} slices, the wait included."])
+    return Found(rows, [f"Microseconds are those of {len(planes)} slices, the wait included."])
 
 
-def _put(device: CudaDevice, arena: PlaneArena, plane: Plane) -> DevicePlane:
+def _put(device: SendingDevice, arena: PlaneArena, plane: Plane) -> DevicePlane:
     (held,) = arena.take(1)
-    device.cuda.memcpy_htod(held.address, np.ascontiguousarray(plane))
+    device.send(held.address, np.ascontiguousarray(plane))
     return held
 
 
 def _masks(
-    device: CudaDevice,
+    device: SendingDevice,
     held: list[DevicePlane],
     planes: list[Plane],
     frames: list[Frame],
@@ -79,18 +94,21 @@ def _masks(
     }
 
 
-def _slab(device: CudaDevice, held: list[DevicePlane], planes: list[Plane], enough_s: float) -> Row:
+def _slab(
+    device: SendingDevice, held: list[DevicePlane], planes: list[Plane], enough_s: float
+) -> Row:
     """The second plane of each slab is the mean of two slices; the last planes are none."""
-    slabs = [[[held[i]], [held[i], held[i + 1]]] for i in range(_COUNT - 1)]
-    wanted = np.zeros((2 * _COUNT, *planes[0].shape), np.float32)
-    for i in range(_COUNT - 1):
+    count = len(planes)
+    slabs = [[[held[i]], [held[i], held[i + 1]]] for i in range(count - 1)]
+    wanted = np.zeros((2 * count, *planes[0].shape), np.float32)
+    for i in range(count - 1):
         wanted[2 * i] = planes[i]
         wanted[2 * i + 1] = (planes[i] + planes[i + 1]) / np.float32(2)
     target = device.allocate(wanted.nbytes)
 
     def put_together() -> None:
-        assemble(device, slabs, int(target), 2 * _COUNT, planes[0].size)
-        device.synchronize()
+        assemble(device, slabs, int(target), 2 * count, planes[0].size)
+        device.fetch(int(target), _WAIT)
 
     taken = seconds(put_together, enough_s)
     found = device.fetch(int(target), wanted.nbytes).view(np.float32).reshape(wanted.shape)
@@ -98,7 +116,7 @@ def _slab(device: CudaDevice, held: list[DevicePlane], planes: list[Plane], enou
 
 
 def _blended(
-    device: CudaDevice,
+    device: SendingDevice,
     arena: PlaneArena,
     held: list[DevicePlane],
     planes: list[Plane],
@@ -109,7 +127,7 @@ def _blended(
 
     def mix() -> None:
         blend(device, weights, held[:2], target.address)
-        device.synchronize()
+        device.fetch(target.address, _WAIT)
 
     taken = seconds(mix, enough_s)
     wanted = planes[0] * np.float32(0.25) + planes[1] * np.float32(0.75)
