@@ -114,7 +114,8 @@ class _Recording:
     def __init__(self, inner: Runtime, model: str) -> None:
         self._inner, self._model = inner, model
         self.name, self.precisions = inner.name, inner.precisions
-        self.dialects, self.by_name_only = inner.dialects, inner.by_name_only
+        self.timed, self.dialects = inner.timed, inner.dialects
+        self.by_name_only = inner.by_name_only
         self.taken: list[tuple[Slab, Slab]] = []
         self._every: int | None = None
         self._seen = 0
