@@ -7,14 +7,13 @@ or made again, so memory does not grow with the number or length of scans.
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from appliance.inference.coarse import COARSE, CoarsePlane, coarse_plane
+from appliance.inference.pixel_cache import PixelCache, PlaneMemory, T
 from appliance.scan.geometry import SliceGeometry, to_standard
 from appliance.scan.slabs import Block
 from appliance.scan.slice import Slice
@@ -35,68 +34,6 @@ Infer = Callable[[Sequence[Sequence[Prepared]]], Answer[Prepared]]
 
 class ForgottenSliceError(LookupError):
     """The scan was let go; nobody waits for this slice any more."""
-
-
-class _Sized(Protocol):
-    @property
-    def nbytes(self) -> int: ...
-
-
-T = TypeVar("T", bound=_Sized)
-
-
-class PixelCache(Generic[T]):
-    """Pixels by scan id and name, least recently used dropped first. Safe from any thread."""
-
-    def __init__(self, budget_bytes: int) -> None:
-        self._budget = budget_bytes
-        self._lock = threading.Lock()
-        self._held: OrderedDict[tuple[str, Hashable], T] = OrderedDict()
-        self._bytes = 0
-
-    @property
-    def bytes_used(self) -> int:
-        return self._bytes
-
-    def get(self, key: tuple[str, Hashable]) -> T | None:
-        with self._lock:
-            if key in self._held:
-                self._held.move_to_end(key)
-            return self._held.get(key)
-
-    def put(self, key: tuple[str, Hashable], pixels: T) -> None:
-        with self._lock:
-            self._drop(key)
-            self._held[key] = pixels
-            self._bytes += pixels.nbytes
-            while self._bytes > self._budget and len(self._held) > 1:
-                self._drop(next(iter(self._held)))
-
-    def forget(self, scan_id: str) -> None:
-        with self._lock:
-            for key in [key for key in self._held if key[0] == scan_id]:
-                self._drop(key)
-
-    def _drop(self, key: tuple[str, Hashable]) -> None:
-        pixels = self._held.pop(key, None)
-        if pixels is not None:
-            self._bytes -= pixels.nbytes
-
-
-class _Memory:
-    """What lies in one memory: prepared planes, and answers about blocks."""
-
-    def __init__(self, prepared_bytes: int, answer_bytes: int) -> None:
-        self.prepared = PixelCache[Prepared](prepared_bytes)
-        self.answers = PixelCache[Answer[Prepared]](answer_bytes)
-
-    @property
-    def bytes_used(self) -> int:
-        return self.prepared.bytes_used + self.answers.bytes_used
-
-    def forget(self, scan_id: str) -> None:
-        self.prepared.forget(scan_id)
-        self.answers.forget(scan_id)
 
 
 class PlaneStore:
@@ -134,8 +71,8 @@ class PlaneStore:
         self._lock = threading.Lock()
         self._hu = PixelCache[npt.NDArray[np.generic]](hu_bytes)
         self._coarse = PixelCache[CoarsePlane](coarse_bytes)
-        self._host = _Memory(prepared_bytes, answer_bytes)
-        self._memories: dict[Hashable, _Memory] = {None: self._host}
+        self._host = PlaneMemory(prepared_bytes, answer_bytes)
+        self._memories: dict[Hashable, PlaneMemory] = {None: self._host}
         self._device_bytes = device_prepared_bytes, device_answer_bytes
         self._geometries: dict[Key, SliceGeometry] = {}
 
@@ -279,10 +216,10 @@ class PlaneStore:
             for key in [key for key in self._geometries if key[0] == scan_id]:
                 del self._geometries[key]
 
-    def _memory(self, memory: Hashable) -> _Memory:
+    def _memory(self, memory: Hashable) -> PlaneMemory:
         with self._lock:
             if memory not in self._memories:
-                self._memories[memory] = _Memory(*self._device_bytes)
+                self._memories[memory] = PlaneMemory(*self._device_bytes)
             return self._memories[memory]
 
     def _hold(

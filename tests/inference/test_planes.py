@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from appliance.inference.planes import ForgottenSliceError, PixelCache, PlaneStore, frame_of
+from appliance.inference.pixel_cache import PixelCache
+from appliance.inference.planes import ForgottenSliceError, PlaneStore, frame_of
 from appliance.scan.slice import Slice
 from engines.preprocess import Image, Plane
 from tests.scan.strategies import header
