@@ -111,14 +111,14 @@ def _news_of(child: subprocess.Popen[bytes], task: object) -> queue.SimpleQueue[
     def talk() -> None:
         assert child.stdin is not None
         assert child.stdout is not None
-        with child.stdin as given, child.stdout as told:
-            try:
+        try:
+            with child.stdin as given, child.stdout as told:
                 pickle.dump(task, given)
                 given.flush()
                 while True:
                     news.put(pickle.load(told))
-            except (EOFError, OSError, pickle.UnpicklingError):
-                news.put(None)
+        except (EOFError, OSError, pickle.UnpicklingError):
+            news.put(None)
 
     threading.Thread(target=talk, name="build", daemon=True).start()
     return news

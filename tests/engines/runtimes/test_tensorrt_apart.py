@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -76,6 +77,16 @@ def test_a_crash_is_a_build_that_failed() -> None:
 
     with pytest.raises(BuildError, match="tensorrt-rtx crashed while it built: SIGSEGV"):
         build_apart(TENSORRT_RTX, order, crash)
+
+
+def test_a_child_that_does_not_take_its_task_is_a_build_that_failed(
+    order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The task is larger than a pipe, so that writing it fails, too."""
+    monkeypatch.setattr("engines.runtimes.tensorrt.apart._CHILD", "no_such_module")
+    large = replace(order, network=bytes(2**20))
+    with pytest.raises(BuildError, match="tensorrt-rtx ended while it built, with status 1"):
+        build_apart(TENSORRT_RTX, large, lambda phase: None)
 
 
 def test_what_the_service_manager_tells_all_processes_does_not_end_a_build(order: Order) -> None:
