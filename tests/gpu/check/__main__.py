@@ -25,8 +25,8 @@ from tests.gpu.check.writing import MarksMissingError, markdown, write_into
 PAGE = ROOT / "docs" / "gpu.md"
 _ON_GPU = ("tensorrt", "tensorrt-rtx")
 _PRECISIONS = {True: ("fp16", "int8"), False: ("int8",)}
-_DICOM = ("pydicom", "imagecodecs")
-_WHOLE = ("grpc", "pydantic", "typer", "rich", "scipy", "nibabel", *_DICOM)
+_PHANTOM = ("nvidia.dali", "nibabel", "pydicom", "scipy", "imagecodecs")
+_WHOLE = ("grpc", "pydantic", "typer", "rich", *_PHANTOM)
 
 
 def _late(module: str, name: str) -> Callable[[Choice], Found]:
@@ -49,11 +49,9 @@ def _part(name: str, what: str, place: str, *modules: str, gpu: bool = False) ->
 
 PARTS = (
     _part("what", "versions of all that is there", "machine.look"),
-    _part("dali", "DALI's decoders and pipelines", "dali.check_dali", "nvidia.dali", *_DICOM),
+    _part("dali", "DALI's decoders and pipelines", "dali.check_dali", *_PHANTOM),
     _part("pycuda", "memory, stream and event", "pycuda.check_pycuda", "pycuda", gpu=True),
-    _part(
-        "kernel", "mask and slab kernels", "kernel.check_kernels", "pycuda", "nvidia.dali", gpu=True
-    ),
+    _part("kernel", "mask and slab kernels", "kernel.check_kernels", "pycuda", *_PHANTOM, gpu=True),
     _part("tests", "the GPU's tests", "suite.run_tests", "pytest", gpu=True),
     _part("engines", "builds the engines", "builds.build_engines", "onnx", *_WHOLE, gpu=True),
     _part(

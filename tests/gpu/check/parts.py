@@ -126,10 +126,11 @@ class Part:
 
     def missing(self, choice: Choice) -> str:
         """What is not here that it needs, and what installs it; empty when all is."""
+        remedies = {name: _INSTALL.get(name, _BASE) for name in self.modules if not _is_there(name)}
         faults = [
-            f"the package {name} is not installed ({_INSTALL.get(name, _BASE)})"
-            for name in self.modules
-            if not _is_there(name)
+            f"not installed: {', '.join(name for name in remedies if remedies[name] == remedy)} "
+            f"({remedy})"
+            for remedy in dict.fromkeys(remedies.values())
         ]
         if (self.gpu or choice.on_gpu) and not gpus():
             faults.append("there is no NVIDIA GPU with a driver")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -36,7 +36,18 @@ def time_slabs(choice: Choice) -> Found:
                 found.notes.append(f"{spec.name} {precision} is not timed: {error}")
                 continue
             found.rows.append(_row(spec, precision, executable, peak, choice.enough_s))
+    found.notes += _gains(found.rows)
     return found
+
+
+def _gains(rows: Sequence[Row]) -> Iterator[str]:
+    """How many times as fast as the next plainer precision each model's int8 is."""
+    ms = {(row["model"], row["precision"]): float(str(row["ms a slab"])) for row in rows}
+    for model in dict.fromkeys(row["model"] for row in rows):
+        plainer = next((one for one in ("fp16", "fp32") if (model, one) in ms), None)
+        if plainer and (model, "int8") in ms:
+            gain = ms[model, plainer] / ms[model, "int8"]
+            yield f"{model}: int8 is {gain:.2f} times as fast as {plainer}."
 
 
 def _artefact(choice: Choice, spec: ModelSpec, precision: str) -> Artefact:
