@@ -89,7 +89,7 @@ class CoarseGrid:
     def count(self, runs: Sequence[int] | npt.NDArray[np.integer]) -> Cells:
         """Pixels of a mask in each pixel of the coarse plane, standard view."""
         counted = count_cells(runs, self._rows, self._columns, COARSE)
-        return np.asarray(to_standard(counted, self._geometry), np.int64)
+        return to_standard(counted, self._geometry).astype(np.int32, copy=False)
 
     def sample(self, runs: Sequence[int] | npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
         """A mask at the middles of the coarse plane's pixels, standard view."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-Cells = npt.NDArray[np.int64]
+Cells = npt.NDArray[np.int32]
 #: For each row, or column, of an image the cell it lies in; never falling.
 Places = npt.NDArray[np.intp]
 
@@ -30,14 +30,20 @@ def count_cells(
     -------
     Shape (cells, cells).
     """
+    counted: Cells = np.zeros((cells, cells), np.int32)
     row, first, last = _segments(np.asarray(runs, np.int64), len(columns))
+    if not row.size:
+        return counted
     edges = np.searchsorted(columns, np.arange(cells + 1))
     line, begin, end = rows[row], columns[first], columns[last]
-    shape = (cells, cells + 1)
-    covered = np.cumsum(_at(shape, line, begin) - _at(shape, line, end + 1), axis=1)
+    lowest, highest = int(line[0]), int(line[-1])
+    line, shape = line - lowest, (highest - lowest + 1, cells + 1)
+    begins, ends = _at(shape, line, begin), _at(shape, line, end + 1)
+    covered = np.cumsum(begins - ends, axis=1, dtype=np.int32)
     cut_off = _at(shape, line, begin, first - edges[begin])
     cut_off += _at(shape, line, end, edges[end + 1] - 1 - last)
-    counted: Cells = covered[:, :cells] * np.diff(edges) - cut_off[:, :cells].astype(np.int64)
+    widths = np.diff(edges).astype(np.int32)
+    counted[lowest : highest + 1] = covered[:, :cells] * widths - cut_off[:, :cells]
     return counted
 
 
@@ -62,6 +68,7 @@ def _at(
     row: npt.NDArray[np.intp],
     column: npt.NDArray[np.intp],
     values: npt.NDArray[np.int64] | None = None,
-) -> npt.NDArray[np.float64] | npt.NDArray[np.intp]:
+) -> Cells:
     """The sum of values, or how many there are, at each place of a grid."""
-    return np.bincount(row * shape[1] + column, values, shape[0] * shape[1]).reshape(shape)
+    places = row * shape[1] + column
+    return np.bincount(places, values, shape[0] * shape[1]).astype(np.int32).reshape(shape)

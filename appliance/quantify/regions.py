@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from appliance.quantify.cells import Cells
-
 #: Pixels of one slice by kind (lung, lesion, high opacity) and label, shape (3, labels);
 #: label 0 is what lies in no region.
 RegionCounts = npt.NDArray[np.int64]
@@ -55,7 +53,7 @@ class Region:
 
 
 def count_regions(
-    labels: npt.NDArray[np.uint8], kinds: Iterable[Cells], regions: int
+    labels: npt.NDArray[np.uint8], kinds: Iterable[npt.NDArray[np.integer]], regions: int
 ) -> RegionCounts:
     """Count one slice.
 
@@ -68,8 +66,11 @@ def count_regions(
     regions
         How many there are.
     """
-    places = labels.ravel()
-    counts = [np.bincount(places, cells.ravel(), regions + 1) for cells in kinds]
+    counts = []
+    for cells in kinds:
+        filled = np.flatnonzero(cells)
+        pixels = np.take(cells, filled)
+        counts.append(np.bincount(np.take(labels, filled), pixels, regions + 1))
     return np.array(counts).astype(np.int64)
 
 
