@@ -51,6 +51,10 @@ def course_plot(points: Sequence[CoursePlotPoint], title: str) -> bytes:
         axes.grid(axis="y", color="#dddddd", lw=0.6)
     _dates(lower, points)
     if points:
+        for section in dict.fromkeys(one.section for one in points):
+            upper.plot(
+                [], [], _MARKERS.get(section, "o"), color="#777777", label=f"{section} slices"
+            )
         upper.legend(frameon=False, loc="best")
     else:
         upper.text(0.5, 0.5, "no scan with a score", ha="center", transform=upper.transAxes)

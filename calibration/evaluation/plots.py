@@ -16,6 +16,7 @@ from calibration.evaluation.outcomes import OutcomeFigures
 
 _COLOURS = {"thin": "#1f77b4", "medium": "#9467bd", "thick": "#d95f02"}
 _GREY = "#777777"
+_SCORES = {"po": "PO", "ihu": "iHU"}
 _ROC_COLOURS = ("#d95f02", "#1b9e77")
 _DPI = 110
 #: So many cases with the largest errors are named in a plot.
@@ -101,7 +102,7 @@ def roc_curves(outcomes: OutcomeFigures) -> bytes:
             for kind in (True, False)
         ]
         _, sensitivity, false_positive = roc(*parts)
-        label = f"{score.upper()}, AUC {found.auc:.3f}"
+        label = f"{_SCORES[score]}, AUC {found.auc:.3f}"
         axes.plot(false_positive, sensitivity, color=colour, lw=1.4, label=label)
         if found.cut:
             best = (1 - found.cut.specificity.share, found.cut.sensitivity.share)

@@ -20,7 +20,7 @@ from appliance.cli.showing.records import (
     state_name,
 )
 from appliance.client import ScanClient
-from breathhold.v1 import triage_pb2
+from breathhold.v1 import triage_pb2, types_pb2
 
 _DISCLAIMER = "Research software: not a diagnosis."
 _ARROWS = {"increased": ("up", "red"), "decreased": ("down", "green"), "unchanged": ("same", "")}
@@ -97,7 +97,7 @@ def _point_row(point: triage_pb2.CoursePoint) -> list[RenderableType]:
     return [
         moment(point.acquired_unix_s),
         point.scan_id[:8],
-        section_name(point.section),
+        section_name(point.section) + ("" if _is_whole(point) else f", {state_name(point.state)}"),
         f"{scores.po:.1f} %" if scores.HasField("po") else "-",
         f"{scores.pho:.1f} %" if scores.HasField("pho") else "-",
         f"{scores.ihu:.0f} HU" if scores.HasField("ihu") else "-",
@@ -105,6 +105,10 @@ def _point_row(point: triage_pb2.CoursePoint) -> list[RenderableType]:
         f"{scores.lesion_ml:.0f} ml",
         _po_change(point) if point.HasField("follow_up") else "",
     ]
+
+
+def _is_whole(point: triage_pb2.CoursePoint) -> bool:
+    return point.state == types_pb2.SCAN_STATE_REPORTED
 
 
 def _po_change(point: triage_pb2.CoursePoint) -> Text:
@@ -126,6 +130,6 @@ def _plotted(course: triage_pb2.GetCourseResponse) -> bytes:
             section=section_name(point.section),
         )
         for point in course.points
-        if point.scores.HasField("po")
+        if point.scores.HasField("po") and _is_whole(point)
     ]
     return course_plot(points, f"Patient {course.patient_key[:8]}")
