@@ -23,7 +23,7 @@ from calibration.severity import (
 
 _HEADS = ("fitted on", "odds for 1 sd", "AUC", "sensitivity", "specificity", "AIC")
 _NAMES = {"poi": "POI", "ihu": "iHU"}
-_USE = "Name this file in the configuration, and reports carry the probability."
+_USE = "As scores.severity in the configuration it makes reports carry the probability."
 _CAUTION = (
     "Measured on the scans that it was fitted on: on others it does worse. "
     "Research software: not a diagnosis."
