@@ -17,6 +17,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from appliance.ingest.codestream import FrameHeader
 from appliance.ingest.probes import find_exact
 from appliance.ingest.widening import Coding, WideFrame, Words
 
@@ -126,7 +127,11 @@ class Accelerator:
                 self._queue.put(None)
                 break
             batch.append(following)
-        return [one for one in batch if one.answer.set_running_or_notify_cancel()]
+        wanted = [one for one in batch if one.answer.set_running_or_notify_cancel()]
+        for one in wanted:
+            if one.frame.coding not in self._codings:
+                one.answer.set_result(None)  # what decoded it was lost while it waited
+        return [one for one in wanted if not one.answer.done()]
 
     def _answer(self, decoder: Decoder, batch: list[_Waiting]) -> None:
         if not batch:
@@ -134,21 +139,21 @@ class Accelerator:
         self._busy_since = time.monotonic()
         try:
             decoded = decoder.decode([one.frame.data for one in batch])
+            self.decoded += len(batch)
             for one, wide in zip(batch, decoded, strict=True):
                 one.answer.set_result(one.frame.narrowed(wide))
-            self.decoded += len(batch)
         except Exception as error:  # noqa: BLE001
+            before, self._codings = self._codings, frozenset()  # nobody waits for what follows
             for one in batch:
                 if not one.answer.done():
                     one.answer.set_result(None)
-            self._blame(decoder, error)
+            self._blame(decoder, error, before)
         finally:
             self._busy_since = None
 
-    def _blame(self, decoder: Decoder, error: Exception) -> None:
+    def _blame(self, decoder: Decoder, error: Exception, before: frozenset[Coding]) -> None:
         """Find out whether a frame or the device made it fail."""
         logger.info("%s could not decode a batch: %s", self._name, error)
-        before, self._codings = self._codings, frozenset()
         still = find_exact(decoder.decode)
         self._codings = before & still
         if lost := before - still:
@@ -181,6 +186,8 @@ def gpu_accelerator(ordinal: int = 0) -> Accelerator:
     return Accelerator(make, f"{_GPU}{ordinal}")
 
 
+Widen = Callable[[bytes, FrameHeader], WideFrame | None]
+
 _accelerator: Accelerator | None = None
 
 
@@ -190,8 +197,17 @@ def accelerate(accelerator: Accelerator | None) -> None:
     _accelerator = accelerator
 
 
-def decode_accelerated(frame: WideFrame | None) -> Words | None:
-    """A frame's samples from the GPU; None when the CPU is to decode it."""
-    if frame is None or _accelerator is None:
+def decode_accelerated(widen: Widen, frame: bytes, header: FrameHeader) -> Words | None:
+    """A lossless frame's samples from the GPU; None when the CPU is to decode it.
+
+    Parameters
+    ----------
+    widen
+        Of its codec.
+    frame, header
+        The codestream, and what it says of itself.
+    """
+    if _accelerator is None:
         return None
-    return _accelerator.decode(frame)
+    wide = widen(frame, header)
+    return None if wide is None else _accelerator.decode(wide)

@@ -98,7 +98,7 @@ def _decode_jpeg(frame: bytes, rows: int, columns: int, lossless: bool) -> Decod
     check_complete(frame)
     if header.process not in (_EXTENDED, _LOSSLESS):
         raise _undecodable(Codec.JPEG)
-    words = decode_accelerated(widen_jpeg(frame, header)) if lossless else None
+    words = decode_accelerated(widen_jpeg, frame, header) if lossless else None
     if words is not None and words.shape == (rows, columns):
         return DecodedFrame(words, header.precision)
     decoded = imagecodecs.jpeg8_decode(frame)
@@ -117,7 +117,7 @@ def _decode_jpeg_2000(frame: bytes, rows: int, columns: int, lossless: bool) -> 
     header = read_jpeg_2000_header(frame)
     _check_claim(header, rows, columns, Codec.JPEG_2000)
     check_complete(frame)
-    words = decode_accelerated(widen_jpeg_2000(frame, header)) if lossless else None
+    words = decode_accelerated(widen_jpeg_2000, frame, header) if lossless else None
     if words is None or words.shape != (rows, columns):
         decoded = imagecodecs.jpeg2k_decode(frame)
         words = _as_words(decoded, rows, columns, Codec.JPEG_2000)
