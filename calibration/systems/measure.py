@@ -70,7 +70,7 @@ class SystemFigures:
     failed
         Models whose INT8 did not pass the gate; they are measured, and never served.
     runtime
-        With its version and device.
+        In words, with its device.
     """
 
     system: System
@@ -123,7 +123,7 @@ def measure(
         (cost(lung), cost(lesion)),
         found,
         tuple(name for name, artefact in int8.items() if not _passed(artefact)),
-        f"{runtime.version()}, {runtime.device()}",
+        runtime.device(),
     )
 
 
