@@ -19,8 +19,6 @@ from pydicom.valuerep import DA, DT, TM
 from appliance.ingest.header import Header, MalformedValueError, Tag, is_uid
 from appliance.scan.slice import Acquisition
 
-#: Longest value of a long string (PS3.5 table 6.2-1, LO).
-_MAX_ID_CHARACTERS = 64
 #: No CT image was taken before; an older date is an anonymiser's.
 _FIRST_CT = 1971
 _DATE_DIGITS = 8
@@ -42,8 +40,8 @@ def read_acquisition(header: Header) -> Acquisition:
     """
     study = _text(header, Tag.STUDY_INSTANCE_UID)
     return Acquisition(
-        patient_id=_text(header, Tag.PATIENT_ID)[:_MAX_ID_CHARACTERS],
-        issuer=_text(header, Tag.ISSUER_OF_PATIENT_ID)[:_MAX_ID_CHARACTERS],
+        patient_id=_text(header, Tag.PATIENT_ID),
+        issuer=_text(header, Tag.ISSUER_OF_PATIENT_ID),
         study_instance_uid=study if is_uid(study) else "",
         unix_s=next(_moments(header), None),
     )

@@ -18,9 +18,16 @@ from appliance.failpoints import hit
 from appliance.storage.database import connect, migrate, named_errors, transaction
 from appliance.storage.errors import ResultsConflictError
 from appliance.storage.files import FILE_MODE, make_folder
+from appliance.storage.rows import (
+    BEFORE_ALL,
+    mask_kind,
+    mask_row,
+    parse_token,
+    summary_row,
+    token,
+)
 from breathhold.v1 import triage_pb2, types_pb2
 
-NO_SCORE_SEVERITY = -1.0
 MOST_A_PAGE = 1000
 BUSY_TIMEOUT_S = 5.0
 
@@ -54,7 +61,6 @@ _PAGE = """
     WHERE (priority, severity, scan_id) < (?, ?, ?)
     ORDER BY priority DESC, severity DESC, scan_id DESC LIMIT ?
 """
-_BEFORE_ALL: tuple[float, float, str] = (2**31, 0.0, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +167,7 @@ class ResultsStore:
             When the series belongs to another scan.
         """
         with self._change() as connection:
-            connection.execute(_SAVE_SUMMARY, _summary_row(summary, study_uid))
+            connection.execute(_SAVE_SUMMARY, summary_row(summary, study_uid))
 
     def save_report(
         self,
@@ -193,14 +199,14 @@ class ResultsStore:
         scan_id = report.scan_id
         with self._change() as connection:
             hit("results.save")
-            row = _summary_row(summary, report.study_instance_uid)
+            row = summary_row(summary, report.study_instance_uid)
             connection.execute(_SAVE_SUMMARY, row)
             blob = report.SerializeToString(deterministic=True)
             origin = origin or Origin(acquired_unix_s=summary.opened_unix_s)
             place = (origin.patient_key, origin.acquired_unix_s)
             connection.execute(_SAVE_REPORT, (blob, *place, scan_id))
             connection.execute("DELETE FROM masks WHERE scan_id = ?", (scan_id,))
-            connection.executemany(_SAVE_MASK, (_mask_row(scan_id, mask) for mask in masks))
+            connection.executemany(_SAVE_MASK, (mask_row(scan_id, mask) for mask in masks))
             hit("results.commit")
         hit("results.saved")
 
@@ -233,7 +239,7 @@ class ResultsStore:
         query = (
             "SELECT mask FROM masks WHERE scan_id = ? AND kind = ? ORDER BY position_mm, sop_uid"
         )
-        found = self._query(query, scan_id, _mask_kind(kind))
+        found = self._query(query, scan_id, mask_kind(kind))
         return (types_pb2.SliceMask.FromString(blob) for blob in found)
 
     def summaries(self, limit: int, after: str = "") -> SummaryPage:
@@ -253,13 +259,13 @@ class ResultsStore:
         """
         if not 1 <= limit <= MOST_A_PAGE:
             raise ValueError(f"a page has 1 to {MOST_A_PAGE} scans, not {limit}")
-        start = _parse_token(after) if after else _BEFORE_ALL
+        start = parse_token(after) if after else BEFORE_ALL
         found = [
             triage_pb2.ScanSummary.FromString(blob)
             for blob in self._query(_PAGE, *start, limit + 1)
         ]
         page = tuple(found[:limit])
-        return SummaryPage(page, _token(page[-1]) if len(found) > limit else "")
+        return SummaryPage(page, token(page[-1]) if len(found) > limit else "")
 
     def forget(self, scan_id: str) -> None:
         """Remove all that is known of a scan; nothing happens when it is not known."""
@@ -282,56 +288,3 @@ def _make_private(path: Path) -> None:
     """Make the file before SQLite does, which would let others read it."""
     make_folder(path.parent)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE))
-
-
-def _severity(summary: triage_pb2.ScanSummary) -> float:
-    return summary.scores.po if summary.scores.HasField("po") else NO_SCORE_SEVERITY
-
-
-def _priority(summary: triage_pb2.ScanSummary) -> int:
-    return summary.priority or types_pb2.PRIORITY_ROUTINE
-
-
-def _mask_kind(kind: int) -> int:
-    return kind or types_pb2.MASK_KIND_LESION
-
-
-def _summary_row(
-    summary: triage_pb2.ScanSummary, study_uid: str
-) -> tuple[str | float | bytes, ...]:
-    if not summary.scan_id or not summary.series_instance_uid:
-        raise ResultsConflictError("a summary needs a scan id and a series UID")
-    return (
-        summary.scan_id,
-        study_uid,
-        summary.series_instance_uid,
-        summary.station,
-        _priority(summary),
-        _severity(summary),
-        summary.state,
-        summary.opened_unix_s,
-        summary.updated_unix_s,
-        summary.SerializeToString(deterministic=True),
-    )
-
-
-def _mask_row(scan_id: str, mask: types_pb2.SliceMask) -> tuple[str | float | bytes, ...]:
-    return (
-        scan_id,
-        _mask_kind(mask.kind),
-        mask.position_mm,
-        mask.sop_instance_uid,
-        mask.SerializeToString(deterministic=True),
-    )
-
-
-def _token(summary: triage_pb2.ScanSummary) -> str:
-    return f"{_priority(summary)}:{_severity(summary).hex()}:{summary.scan_id}"
-
-
-def _parse_token(token: str) -> tuple[float, float, str]:
-    try:
-        priority, severity, scan_id = token.split(":", 2)
-        return int(priority), float.fromhex(severity), scan_id
-    except (ValueError, OverflowError):
-        raise ValueError("this page token was not made by this appliance") from None

@@ -76,6 +76,8 @@ def test_whose_it_is() -> None:
     assert (given.patient_id, given.issuer) == ("0042", "CLINIC")
     assert given.study_instance_uid == "1.2.3"
     assert acquisition({}).patient_id == ""
+    longer = [acquisition({Tag.PATIENT_ID: 70 * "x" + end}).patient_id for end in "ab"]
+    assert longer[0] != longer[1]
     assert acquisition({Tag.STUDY_INSTANCE_UID: "a-b"}).study_instance_uid == ""
 
 
