@@ -51,6 +51,13 @@ class ServerConfig(_Table):
     stalled_s: float = Field(
         60.0, gt=0, description="A caller that reads nothing for so long is given up, s"
     )
+    readers: int | None = Field(
+        None,
+        ge=0,
+        le=64,
+        description="Processes that read DICOM, so that a decoder that dies costs one slice; as "
+        "many as there are cores when not set, 0: the daemon reads itself",
+    )
     slices_in_flight: int = Field(
         16, ge=1, le=256, description="Slices of one stream worked on before more are read"
     )

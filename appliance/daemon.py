@@ -32,8 +32,10 @@ from appliance.inference.tasks import TaskQueue
 from appliance.inference.yielding import give_way
 from appliance.ingest import IngestLimits
 from appliance.ingest.acceleration import accelerate, gpu_accelerator, gpu_to_decode
+from appliance.ingest.apart import ReaderPool
 from appliance.live.board import Board
 from appliance.live.housekeeping import keep_house, watch_silence
+from appliance.live.reading import SliceReader
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
 from appliance.metrics import Metrics
@@ -137,7 +139,7 @@ class Daemon:
     def __init__(self, config: Config, manager: ServiceManager | None = None) -> None:
         self._config, self._manager = config, manager or ServiceManager()
         self._closing = contextlib.AsyncExitStack()
-        self._serving = False
+        self._serving = self._accelerated = False
         self._devices = DevicePool([], None, InferenceQueue())
 
     async def start(self) -> Addresses:
@@ -230,7 +232,18 @@ class Daemon:
             accelerator = gpu_accelerator(gpu)
             self._closing.push_async_callback(asyncio.to_thread, accelerator.close)
             accelerate(accelerator)
+            self._accelerated = True
             self._closing.callback(accelerate, None)
+
+    def _readers(self) -> ReaderPool | None:
+        """Processes that read DICOM; none where a GPU decodes, which is this process's."""
+        wanted = self._config.server.readers
+        processes = len(os.sched_getaffinity(0)) if wanted is None else wanted
+        if self._accelerated or not processes:
+            return None
+        readers = ReaderPool(processes, IngestLimits())
+        self._closing.callback(readers.close)
+        return readers
 
     def _scans(
         self, spool: Spool, results: ResultsStore, queue: TaskQueue
@@ -262,7 +275,7 @@ class Daemon:
                 min_slices=limits.min_slices,
                 min_extent_mm=limits.min_extent_mm,
             ),
-            limits=IngestLimits(),
+            reader=SliceReader(IngestLimits(), metrics, self._readers()),
             norms=self._norms,
         )
         scans = LiveScans(services, limits.max_open_scans, self._config.storage.full_bytes)

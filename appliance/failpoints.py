@@ -37,6 +37,7 @@ NAMES: Mapping[str, str] = {
     "spool.remove": "the slices of a scan are about to be removed",
     "ack": "a slice is durable and its acknowledgement not sent",
     "decode": "a slice's pixels are about to be decoded",
+    "decoder": "a process of its own is about to read a DICOM slice",
     "queue.take": "a worker has taken jobs from the queue",
     "engine": "a batch is about to be inferred",
     "engine.answer": "a batch is inferred and its results not delivered",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 
 from appliance.failpoints import hit
 from appliance.ingest import IngestLimits, SliceRefusedError, read_dicom, read_raw
+from appliance.ingest.apart import ReaderPool
 from appliance.metrics import Metrics
 from appliance.scan.slice import Slice
 from appliance.scan.verdicts import Refusal, RefusalReason
@@ -16,35 +18,53 @@ logger = logging.getLogger(__name__)
 _UNREADABLE = Refusal(RefusalReason.UNDECODABLE, "The appliance could not read this slice.")
 
 
-def read_slice(
-    message: pb.Slice, series_instance_uid: str, limits: IngestLimits, metrics: Metrics
-) -> Slice:
-    """Read DICOM or raw pixels.
+@dataclass(frozen=True, slots=True)
+class SliceReader:
+    """Reads DICOM or raw pixels.
 
-    Raises
-    ------
-    SliceRefusedError
-        Naming what is wrong with it.
+    Parameters
+    ----------
+    limits
+        Of ingest.
+    metrics
+        Where the time is told.
+    apart
+        Processes that read DICOM; none: the calling thread does.
     """
-    with metrics.decode_seconds.time():
-        try:
-            hit("decode")
-            return _read(message, series_instance_uid, limits)
-        except SliceRefusedError:
-            raise
-        except Exception as error:
-            logger.error("a slice made the reader fail with %s", type(error).__name__)
-            raise SliceRefusedError(_UNREADABLE) from error
 
+    limits: IngestLimits
+    metrics: Metrics
+    apart: ReaderPool | None = None
 
-def _read(message: pb.Slice, series_instance_uid: str, limits: IngestLimits) -> Slice:
-    match message.WhichOneof("content"):
-        case "dicom":
-            return read_dicom(message.dicom, limits)
-        case "raw":
-            return read_raw(message.raw, series_instance_uid, limits)
-        case _:
-            raise SliceRefusedError(Refusal(RefusalReason.MALFORMED, "The message holds no image."))
+    def read(self, message: pb.Slice, series_instance_uid: str) -> Slice:
+        """The slice of a message. Blocks; safe to call from any thread.
+
+        Raises
+        ------
+        SliceRefusedError
+            Naming what is wrong with it.
+        """
+        with self.metrics.decode_seconds.time():
+            try:
+                hit("decode")
+                return self._read(message, series_instance_uid)
+            except SliceRefusedError:
+                raise
+            except Exception as error:
+                logger.error("a slice made the reader fail with %s", type(error).__name__)
+                raise SliceRefusedError(_UNREADABLE) from error
+
+    def _read(self, message: pb.Slice, series_instance_uid: str) -> Slice:
+        match message.WhichOneof("content"):
+            case "dicom" if self.apart:
+                return self.apart.read(message.dicom)
+            case "dicom":
+                return read_dicom(message.dicom, self.limits)
+            case "raw":
+                return read_raw(message.raw, series_instance_uid, self.limits)
+            case _:
+                refusal = Refusal(RefusalReason.MALFORMED, "The message holds no image.")
+                raise SliceRefusedError(refusal)
 
 
 def claimed_uid(message: pb.Slice) -> str:

@@ -10,8 +10,8 @@ from appliance.followup.follow_ups import FollowUps
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
 from appliance.inference.tasks import TaskQueue
-from appliance.ingest import IngestLimits
 from appliance.live.board import Board
+from appliance.live.reading import SliceReader
 from appliance.metrics import Metrics
 from appliance.quantify.norms import NO_NORMS, Norms
 from appliance.scan.scan import ScanPolicy
@@ -28,7 +28,7 @@ class Services:
     devices
         What infers.
     decoders
-        Where bytes become HU.
+        Where bytes become HU, by the reader.
     trail
         Who did what.
     norms
@@ -46,5 +46,5 @@ class Services:
     metrics: Metrics
     trail: AuditTrail
     policy: ScanPolicy
-    limits: IngestLimits
+    reader: SliceReader
     norms: Norms = NO_NORMS

@@ -26,7 +26,7 @@ from appliance.live.errors import (
 from appliance.live.keeping import KeptSlices
 from appliance.live.masks import MaskBook
 from appliance.live.outbox import Outbox
-from appliance.live.reading import claimed_uid, read_slice
+from appliance.live.reading import claimed_uid
 from appliance.live.services import Services
 from appliance.scan.events import (
     Accepted,
@@ -186,7 +186,7 @@ class LiveScan:
         services = self._services
         series = self.opened.series_instance_uid
         return await asyncio.get_running_loop().run_in_executor(
-            services.decoders, read_slice, message, series, services.limits, services.metrics
+            services.decoders, services.reader.read, message, series
         )
 
     async def _offer(self, message: pb.Slice, read: Slice, outbox: Outbox, arrived: float) -> None:
@@ -298,7 +298,7 @@ class LiveScan:
     def _read_again(self, uid: str) -> Slice:
         series = self.opened.series_instance_uid
         services = self._services
-        return read_slice(self._kept.read(uid), series, services.limits, services.metrics)
+        return services.reader.read(self._kept.read(uid), series)
 
     def pixels(self, uid: str) -> Slice:
         """A slice whose pixels memory no longer holds. Blocks; for the inference thread."""

@@ -36,7 +36,7 @@ def _live(
         _step_clock(float(str(step_s)))
     config = Config.model_validate(
         {
-            "server": {"listen": "127.0.0.1:0", "http": "127.0.0.1:0"},
+            "server": {"listen": "127.0.0.1:0", "http": "127.0.0.1:0", "readers": 0},
             "storage": {"state_dir": state},
             "engine": {"repository": repository},
             **settings,

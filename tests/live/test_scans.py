@@ -20,6 +20,7 @@ from appliance.inference.queue import InferenceQueue
 from appliance.ingest import IngestLimits
 from appliance.live.board import Board
 from appliance.live.housekeeping import keep_house
+from appliance.live.reading import SliceReader
 from appliance.live.scans import LiveScans, scan_id_of
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
@@ -51,7 +52,7 @@ async def live_scans(state: Path) -> AsyncIterator[LiveScans]:
             metrics=Metrics(),
             trail=AuditTrail(state / "audit", AuditConfig()),
             policy=ScanPolicy(shapes={}),
-            limits=IngestLimits(),
+            reader=SliceReader(IngestLimits(), Metrics()),
         )
         scans = LiveScans(services, max_open_scans=4)
         yield scans

@@ -1,0 +1,113 @@
+"""DICOM read in processes of their own, which crash, hang and are replaced."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import psutil
+import pytest
+
+from appliance.failpoints import VARIABLE
+from appliance.ingest import DEFAULT_LIMITS, SliceRefusedError, read_dicom
+from appliance.ingest.apart import ReaderPool
+from appliance.scan.verdicts import RefusalReason
+from calibration.phantom import make_phantom, write_dicom_series
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    folder = tmp_path_factory.mktemp("phantom")
+    write_dicom_series(make_phantom(3, section="thick", slices=12), folder)
+    return [path.read_bytes() for path in sorted(folder.glob("*.dcm"))]
+
+
+@pytest.fixture
+def pool() -> Iterator[ReaderPool]:
+    made = ReaderPool(1, DEFAULT_LIMITS, patience_s=30.0)
+    yield made
+    made.close()
+
+
+def children() -> list[psutil.Process]:
+    found = psutil.Process().children()
+    return [one for one in found if "appliance.ingest.child" in " ".join(one.cmdline())]
+
+
+def test_a_slice_is_the_same_there_as_here(pool: ReaderPool, files: list[bytes]) -> None:
+    for dicom in files[:3]:
+        there, here = pool.read(dicom), read_dicom(dicom, DEFAULT_LIMITS)
+        assert there.header == here.header
+        np.testing.assert_array_equal(there.hu, here.hu)
+        assert there.hu.dtype == here.hu.dtype
+
+
+def test_a_refusal_comes_with_its_reason(pool: ReaderPool, files: list[bytes]) -> None:
+    for dicom in (b"no DICOM", files[0][: len(files[0]) // 2]):
+        with pytest.raises(SliceRefusedError) as there:
+            pool.read(dicom)
+        with pytest.raises(SliceRefusedError) as here:
+            read_dicom(dicom, DEFAULT_LIMITS)
+        assert there.value.refusal == here.value.refusal
+    assert len(children()) == 1
+
+
+def test_a_process_that_crashes_costs_one_slice(
+    files: list[bytes], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv(VARIABLE, "decoder=kill@2")
+    pool = ReaderPool(1, DEFAULT_LIMITS)
+    try:
+        pool.read(files[0])
+        with pytest.raises(SliceRefusedError) as refused:
+            pool.read(files[1])
+        assert refused.value.refusal.reason is RefusalReason.UNDECODABLE
+        assert "died of SIGKILL" in caplog.text
+        assert pool.read(files[1]).header == read_dicom(files[1], DEFAULT_LIMITS).header
+    finally:
+        pool.close()
+
+
+def test_a_process_that_hangs_is_ended(files: list[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "decoder=hang@2")
+    pool = ReaderPool(1, DEFAULT_LIMITS, patience_s=1.0)
+    try:
+        pool.read(files[0])
+        (hanging,) = children()
+        started = time.monotonic()
+        with pytest.raises(SliceRefusedError):
+            pool.read(files[1])
+        assert time.monotonic() - started < 30
+        assert not hanging.is_running()
+        assert pool.read(files[1]).hu.size
+    finally:
+        pool.close()
+
+
+def test_nothing_is_left_of_a_closed_pool(files: list[bytes]) -> None:
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208
+    pool = ReaderPool(2, DEFAULT_LIMITS)
+    pool.read(files[0])
+    assert len(children()) == 2
+    pool.close()
+    assert not children()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
+
+
+def test_processes_end_with_their_parent() -> None:
+    code = (
+        "import os; from appliance.ingest import DEFAULT_LIMITS\n"
+        "from appliance.ingest.apart import ReaderPool\n"
+        "pool = ReaderPool(1, DEFAULT_LIMITS)\n"
+        "print(pool._places.get()._process.pid, flush=True); os.kill(os.getpid(), 9)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    pid = int(ran.stdout)
+    deadline = time.monotonic() + 30
+    while psutil.pid_exists(pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not psutil.pid_exists(pid)
