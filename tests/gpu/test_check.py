@@ -124,6 +124,16 @@ def test_without_a_gpu_it_says_so_and_fails(
     assert told.err.startswith("There is no NVIDIA GPU with a driver here")
 
 
+def test_figures_of_a_cpu_are_not_written_into_the_documentation(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    before = check.PAGE.read_bytes()
+    page = ["--page", str(check.PAGE)]
+    assert check.main(["--runtime", "openvino", "--parts", "what", *page]) == 0
+    assert check.PAGE.read_bytes() == before
+    assert "is left as it is" in capsys.readouterr().err
+
+
 def test_an_unknown_part_is_a_wrong_use(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         check.main(["--parts", "dali,nonsense"])
@@ -237,8 +247,10 @@ def test_the_work_of_a_network_is_counted(tmp_path: Path) -> None:
     ]
     graph = helper.make_graph(nodes, "two", *ends, initializer=[first, second])
     path = tmp_path / "two.onnx"
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
-    work = work_of("two", path)
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=10), path
+    )
+    work = work_of(path)
     assert work.operations == 2 * (48 * 72 + 48 * 16)
     assert work.activations == (48 * 2 + 48 * 4) + (48 * 4 + 192)
     assert work.weights == 72 + 16

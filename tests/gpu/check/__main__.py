@@ -25,6 +25,7 @@ from tests.gpu.check.writing import MarksMissingError, markdown, write_into
 PAGE = ROOT / "docs" / "gpu.md"
 _ON_GPU = ("tensorrt", "tensorrt-rtx")
 _PRECISIONS = {True: ("fp16", "int8"), False: ("int8",)}
+_ONNX = ("onnx", "onnxruntime")
 _PHANTOM = ("nvidia.dali", "nibabel", "pydicom", "scipy", "imagecodecs")
 _WHOLE = ("grpc", "pydantic", "typer", "rich", *_PHANTOM)
 
@@ -53,11 +54,11 @@ PARTS = (
     _part("pycuda", "memory, stream and event", "pycuda.check_pycuda", "pycuda", gpu=True),
     _part("kernel", "mask and slab kernels", "kernel.check_kernels", "pycuda", *_PHANTOM, gpu=True),
     _part("tests", "the GPU's tests", "suite.run_tests", "pytest", gpu=True),
-    _part("engines", "builds the engines", "builds.build_engines", "onnx", *_WHOLE, gpu=True),
+    _part("engines", "builds the engines", "builds.build_engines", *_ONNX, *_WHOLE, gpu=True),
     _part(
         "masks", "masks and PO against int8 on the CPU", "masks.compare_masks", "openvino", *_WHOLE
     ),
-    _part("slabs", "time a slab, and at best", "slabs.time_slabs", "onnx", "nvidia.dali"),
+    _part("slabs", "time a slab, and at best", "slabs.time_slabs", *_ONNX, "nvidia.dali"),
     _part("path", "last slice to report", "path.time_path", *_WHOLE),
 )
 
@@ -91,7 +92,9 @@ def _tell(outcomes: list[Outcome], asked: argparse.Namespace) -> int:
         asked.json.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
     failed = [one.part for one in outcomes if one.state == "failed"]
     try:
-        if asked.page:
+        if asked.page and asked.page.resolve() == PAGE and not _is_on_gpu(asked):
+            print(f"{PAGE.name} is left as it is: it is about GPUs.", file=sys.stderr)
+        elif asked.page:
             write_into(asked.page, text)
     except (MarksMissingError, OSError) as error:
         print(error, file=sys.stderr)
@@ -105,7 +108,7 @@ def _choice(asked: argparse.Namespace, work: Path) -> Choice:
     runtime = asked.runtime
     if runtime is None:
         runtime = next((one for one in _ON_GPU if not RUNTIMES[one].unavailable()), None)
-    on_gpu = asked.runtime is None or asked.runtime in _ON_GPU
+    on_gpu = _is_on_gpu(asked)
     return Choice(
         runtime=runtime,
         on_gpu=on_gpu,
@@ -119,6 +122,10 @@ def _choice(asked: argparse.Namespace, work: Path) -> Choice:
         enough_s=asked.enough,
         work=work,
     )
+
+
+def _is_on_gpu(asked: argparse.Namespace) -> bool:
+    return asked.runtime is None or asked.runtime in _ON_GPU
 
 
 def _shared_cases() -> Path | None:

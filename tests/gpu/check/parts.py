@@ -16,6 +16,7 @@ Row = dict[str, object]
 _INSTALL = {
     "pycuda": "pip install 'breathhold[gpu]' (it is compiled: CUDA's headers must be there)",
     "onnx": "pip install 'breathhold[gpu]'",
+    "onnxruntime": "pip install 'breathhold[gpu]'",
     "pytest": "make .venv/.installed-dev",
 }
 _BASE = "make .venv/.installed"

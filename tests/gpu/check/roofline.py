@@ -9,11 +9,13 @@ Peaks: NVIDIA's data sheets of each GPU, dense, without boost beyond the stated 
 from __future__ import annotations
 
 import math
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx
-from onnx import shape_inference
+import onnxruntime
 
 _BYTES = {"fp32": 4, "fp16": 2, "int8": 1}
 _MULTIPLYING = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
@@ -84,50 +86,46 @@ class Work:
         )
 
 
-def work_of(name: str, path: Path) -> Work:
-    """The work of a model's fp32 network for one slab.
-
-    Raises
-    ------
-    ValueError
-        When the network's shapes cannot be inferred.
-    """
+def work_of(path: Path) -> Work:
+    """The work of a network for one slab, of its fp32 file."""
     model = onnx.load(path)
-    for dimension in model.graph.input[0].type.tensor_type.shape.dim[:1]:
-        dimension.Clear()
-        dimension.dim_value = 1
-    graph = shape_inference.infer_shapes(model, strict_mode=True, data_prop=True).graph
-    shapes = _shapes(graph)
-    weights = {one.name: math.prod(one.dims) for one in graph.initializer}
+    weights = {one.name: math.prod(one.dims) for one in model.graph.initializer}
+    nodes = [
+        node
+        for node in model.graph.node
+        if node.op_type in _MULTIPLYING and node.input[1] in weights
+    ]
+    shapes = _shapes(model, {name for node in nodes for name in (node.input[0], node.output[0])})
     operations = activations = held = 0
-    for node in graph.node:
-        if node.op_type not in _MULTIPLYING:
-            continue
-        source, factor, product = node.input[0], node.input[1], node.output[0]
-        if source not in shapes or product not in shapes or factor not in weights:
-            raise ValueError(f"{name}: the shapes of node {node.name} cannot be inferred")
-        read, written = math.prod(shapes[source]), math.prod(shapes[product])
-        operations += 2 * _products(node.op_type, shapes, source, product, weights[factor])
-        activations += read + written
-        held += weights[factor]
+    for node in nodes:
+        source, product, factor = node.input[0], node.output[0], weights[node.input[1]]
+        operations += 2 * _products(node.op_type, shapes[source], shapes[product], factor)
+        activations += math.prod(shapes[source]) + math.prod(shapes[product])
+        held += factor
     return Work(operations, activations, held)
 
 
-def _products(
-    kind: str, shapes: dict[str, list[int]], source: str, product: str, weights: int
-) -> int:
+def _products(kind: str, source: Sequence[int], product: Sequence[int], weights: int) -> int:
     """Multiplications: each weight meets each place of the output, or of the input where
     the convolution is transposed."""
-    places = shapes[source] if kind == "ConvTranspose" else shapes[product]
+    places = source if kind == "ConvTranspose" else product
     if kind in ("Gemm", "MatMul"):
         return math.prod(places[:-1]) * weights
     return math.prod(places[2:]) * places[0] * weights
 
 
-def _shapes(graph: onnx.GraphProto) -> dict[str, list[int]]:
-    found = {}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        dimensions = [one.dim_value for one in value.type.tensor_type.shape.dim]
-        if dimensions and all(dimensions):
-            found[value.name] = dimensions
-    return found
+def _shapes(model: onnx.ModelProto, names: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """Of some tensors, for one slab, by running the network once: some shapes are computed."""
+    given = model.graph.input[0]
+    shape = tuple(one.dim_value or 1 for one in given.type.tensor_type.shape.dim)
+    asked = sorted(set(names) - {given.name})
+    telling = onnx.ModelProto()
+    telling.CopyFrom(model)
+    del telling.graph.output[:]
+    telling.graph.output.extend(onnx.ValueInfoProto(name=name) for name in asked)
+    session = onnxruntime.InferenceSession(
+        telling.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    answers = session.run(asked, {given.name: np.zeros(shape, np.float32)})
+    found = {name: answer.shape for name, answer in zip(asked, answers, strict=True)}
+    return {given.name: shape, **found}

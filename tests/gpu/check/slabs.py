@@ -64,7 +64,7 @@ def _row(
 ) -> Row:
     slabs, call = _inference(spec, executable)
     taken = seconds(call, enough_s)
-    work = work_of(spec.name, spec.artefact("fp32").path)
+    work = work_of(spec.artefact("fp32").path)
     row: Row = {
         "model": spec.name,
         "precision": precision,
