@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Tools that look at what is installed stay out of it.
+SUPPLY := .venv-supply
 # Where `make install` puts what it installs, and where the package itself is (see README.md).
 DESTDIR :=
 PREFIX := /usr/local
@@ -11,7 +13,7 @@ LIB = $(DESTDIR)$(PREFIX)/lib
 SHARE = $(DESTDIR)$(PREFIX)/share/breathhold
 ETC = $(DESTDIR)/etc/breathhold
 
-.PHONY: demo test check gpu-check lock protos install uninstall clean
+.PHONY: demo test soak check gpu-check lock sbom licences audit protos install uninstall clean
 
 # Scores a phantom (or SCAN=folder of DICOM) slice by slice, as a scanner would send it.
 demo: $(VENV)/.installed
@@ -22,6 +24,11 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# Thousands of kills in place of the two hundred of the tests; hours.
+KILLS := 5000
+soak: $(VENV)/.installed-dev
+	BREATHHOLD_KILLS=$(KILLS) $(BIN)/python -m pytest --timeout 0 tests/faults/test_kills.py
 
 # Mends what can be mended, then tests.
 check: $(VENV)/.installed-dev
@@ -38,14 +45,15 @@ gpu-check: $(VENV)/.installed-dev
 
 # What the daemon needs, at locked versions.
 $(VENV)/.installed: requirements/base.txt pyproject.toml | $(BIN)/python
-	$(BIN)/pip install --quiet --no-deps -r requirements/base.txt
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/base.txt
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 # Also the tests' tools and PyTorch (CPU is enough).
 $(VENV)/.installed-dev: requirements/dev.txt $(VENV)/.installed
-	$(BIN)/pip install --quiet --no-deps -r requirements/dev.txt
-	$(BIN)/pip install --quiet --constraint requirements/dev.txt torch==2.13.0
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements/dev.txt
+	grep -oE '^[A-Za-z0-9._-]+==[^ ;]+' requirements/dev.txt > $(VENV)/constraints.txt
+	$(BIN)/pip install --quiet --constraint $(VENV)/constraints.txt torch==2.13.0
 	touch $@
 
 $(BIN)/python:
@@ -54,6 +62,25 @@ $(BIN)/python:
 # Writes requirements/*.txt anew from pyproject.toml.
 lock: $(VENV)/.installed-dev
 	$(BIN)/python requirements/lock.py
+
+# What the appliance is made of, as a CycloneDX document with every file's hash.
+sbom: $(SUPPLY)/.installed
+	$(SUPPLY)/bin/cyclonedx-py requirements requirements/base.txt --pyproject pyproject.toml \
+		--of JSON --output-file breathhold.cdx.json
+	@echo "The bill of materials is in breathhold.cdx.json."
+
+# The licences of what the daemon needs; fails on terms that nobody has agreed to.
+licences: $(VENV)/.installed
+	$(BIN)/python requirements/licences.py
+
+# Known vulnerabilities of what the daemon needs; asks PyPI's database.
+audit: $(SUPPLY)/.installed
+	$(SUPPLY)/bin/pip-audit --require-hashes --disable-pip -r requirements/base.txt
+
+$(SUPPLY)/.installed: requirements/supply.txt
+	$(PYTHON) -m venv $(SUPPLY)
+	$(SUPPLY)/bin/pip install --quiet --no-deps --require-hashes -r requirements/supply.txt
+	touch $@
 
 # Writes the Python stubs anew from the .proto files.
 protos: $(VENV)/.installed-dev
@@ -79,4 +106,4 @@ uninstall:
 	rm -rf $(SHARE)
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(SUPPLY) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
