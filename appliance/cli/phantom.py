@@ -26,9 +26,9 @@ def phantom(
 ) -> None:
     """Write a phantom as a DICOM CT series, or as labelled NIfTI."""
     from appliance.cli.showing.output import print_json
-    from appliance.cli.truth import lobe_truth, truth_of
     from appliance.quantify.lobes import lobe_scores
     from calibration.phantom import make_phantom, write_dicom_series, write_labelled
+    from calibration.phantom.truth import lobe_truth, truth_of
 
     made = make_phantom(
         seed,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from appliance.inference.coarse import COARSE
 from appliance.inference.coarse_grid import CoarseGrid
 from appliance.inference.planes import ForgottenSliceError, PlaneStore, Prepare
+from appliance.inference.slab_inference import Result
 from appliance.quantify.cells import Cells
 from appliance.quantify.regions import RegionCounts, RegionTallies, count_regions
 from appliance.scan.geometry import SliceGeometry
@@ -36,6 +37,13 @@ class SliceRuns:
     lung: Runs
     lesion: Runs
     high_opacity: Runs
+
+    @classmethod
+    def of(cls, result: Result) -> SliceRuns:
+        """What inference found on a slice."""
+        found = (result.lung_runs, result.lesion_runs, result.high_opacity_runs)
+        lung, lesion, high_opacity = (np.array(lengths, np.uint32) for lengths in found)
+        return cls(result.job.target, result.job.geometry, lung, lesion, high_opacity)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

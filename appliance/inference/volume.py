@@ -9,14 +9,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from appliance.inference.lobes import LobeDivision, LobeJob, LobesFailed, SliceRuns
 from appliance.inference.planes import PlaneStore
 from appliance.inference.queue import InferenceQueue, Job
 from appliance.inference.slab_inference import Failure, Outcome, Result, SlabInference
+from appliance.quantify.norms import NO_NORMS, Norms
+from appliance.quantify.regions import RegionTallies
 from appliance.quantify.tally import SliceTally
 from appliance.scan.events import CompletedBy, Event, Refused, SlabReady
 from appliance.scan.masks import decode_runs
 from appliance.scan.scan import Scan, ScanPhase, ScanPolicy
 from appliance.scan.slice import Slice, SliceHeader
+from appliance.scan.summary import Summary, summarize
+from engines.lobes import LobeFinder
 from engines.preprocess import Mask
 from engines.runtimes import DeviceError
 from engines.segmenter import Segmenter
@@ -80,6 +85,35 @@ def segment_volume(
     return volume.results()
 
 
+def score_volume(
+    slices: Sequence[Slice],
+    segmenter: Segmenter,
+    policy: ScanPolicy,
+    finder: LobeFinder | None = None,
+    norms: Norms = NO_NORMS,
+) -> Summary:
+    """All that the daemon reports of a scan; parameters and errors of :func:`segment_volume`.
+
+    Parameters
+    ----------
+    slices
+        At least one.
+    finder
+        Of lobes; there are no scores by lobe without one.
+    norms
+        What the scan is measured against.
+
+    Raises
+    ------
+    VolumeError
+        Also when its lobes cannot be found.
+    """
+    volume = _Volume(slices, segmenter, policy)
+    for item in slices:
+        volume.offer(item)
+    return volume.summary(finder, norms)
+
+
 class _Volume:
     """A scan, the queue it fills and the inference that empties it."""
 
@@ -88,6 +122,7 @@ class _Volume:
         self._scan = Scan(slices[0].header.series_instance_uid, policy)
         self._planes = PlaneStore(lambda _, uid: by_uid[uid])
         self._queue: InferenceQueue[Job] = InferenceQueue()
+        self._segmenter = segmenter
         self._inference = SlabInference(segmenter, self._planes)
 
     def offer(self, item: Slice) -> None:
@@ -95,9 +130,27 @@ class _Volume:
         self._follow(self._scan.offer(item.header))
 
     def results(self) -> list[SliceResult]:
+        return [self._decoded(result) for result in self._inferred()]
+
+    def summary(self, finder: LobeFinder | None, norms: Norms) -> Summary:
+        results = self._inferred()
+        if finder is None or self._scan.scores().po is None:
+            return summarize(self._scan, norms)
+        return summarize(self._scan, norms, self._lobes(finder, results))
+
+    def _lobes(self, finder: LobeFinder, results: Sequence[Result]) -> RegionTallies:
+        segmenter = self._segmenter
+        division = LobeDivision(finder, self._planes, segmenter.prepare, segmenter.lung.size)
+        job = LobeJob(_SCAN_ID, tuple(SliceRuns.of(result) for result in results))
+        (outcome,) = division.outcomes(job)
+        if isinstance(outcome, LobesFailed):
+            raise VolumeError(f"the lobes could not be found: {outcome.error}") from outcome.error
+        return outcome.tallies
+
+    def _inferred(self) -> list[Result]:
         """Infer what is in the queue now: slabs that were replaced since are not in it."""
         self._follow(self._scan.complete(CompletedBy.END))
-        found: dict[str, SliceResult] = {}
+        found: dict[str, Result] = {}
         while self._queue:
             for outcome in self._next_outcomes():
                 if isinstance(outcome, Failure):
@@ -105,7 +158,7 @@ class _Volume:
                         f"slice {outcome.job.slab.target} could not be inferred: {outcome.error}"
                     ) from outcome.error
                 self._follow(self._scan.record(outcome.job.slab, outcome.tally))
-                found[outcome.job.slab.target] = self._decoded(outcome)
+                found[outcome.job.slab.target] = outcome
         assert self._scan.phase is ScanPhase.FINISHED
         return [found[uid] for uid in self._scan.stack.ids]
 

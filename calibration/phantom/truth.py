@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from appliance.quantify.regions import Region, count_regions, sum_regions
-from calibration.phantom import Lobe, Phantom
+from calibration.phantom.phantom import Lobe, Phantom
 from engines.lobes import LOBE_NAMES
 
 #: High opacity begins above this, HU (Chaganti et al. 2020).

@@ -9,8 +9,8 @@ import psutil
 import pytest
 
 from appliance.cli.demonstrating.private_daemon import PrivateDaemon
-from appliance.cli.truth import truth_of
 from calibration.phantom import Phantom
+from calibration.phantom.truth import truth_of
 from tests.cli.command import Command
 from tests.made_series import made_phantom
 

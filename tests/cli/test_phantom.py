@@ -5,9 +5,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
-from appliance.cli.truth import lobe_truth, truth_of
 from appliance.ingest import find_series
 from calibration.phantom import Anatomy, Lobe, Phantom
+from calibration.phantom.truth import lobe_truth, truth_of
 from engines.lobes import LOBE_NAMES
 from tests.cli.command import Command
 

@@ -67,7 +67,7 @@ class Rooms:
         self.results = [results[uid] for uid in stack.ids]
         division = LobeDivision(finder, self.planes, segmenter.prepare, segmenter.lung.size)
         self.inference = DeviceInference(slabs, division)
-        self.job = LobeJob(SCAN, tuple(_runs(result) for result in self.results))
+        self.job = LobeJob(SCAN, tuple(SliceRuns.of(result) for result in self.results))
 
     def reload(self, scan_id: str, uid: str) -> Slice:
         return self.by_uid[uid]
@@ -76,12 +76,6 @@ class Rooms:
         (outcome,) = self.inference.outcomes([self.job])
         assert isinstance(outcome, LobesFound)
         return outcome
-
-
-def _runs(result: Result) -> SliceRuns:
-    found = (result.lung_runs, result.lesion_runs, result.high_opacity_runs)
-    runs = (np.array(lengths, np.uint32) for lengths in found)
-    return SliceRuns(result.job.target, result.job.geometry, *runs)
 
 
 def test_every_counted_pixel_is_in_a_lobe(segmenter: Segmenter, finder: LobeFinder) -> None:

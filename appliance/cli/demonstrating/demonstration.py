@@ -15,8 +15,8 @@ from typing import Literal, NoReturn
 
 from appliance.cli.demonstrating.private_daemon import PrivateDaemon
 from appliance.cli.sending.playing import Playing, Truth, play
-from appliance.cli.truth import truth_of
 from calibration.phantom import make_phantom, write_dicom_series
+from calibration.phantom.truth import truth_of
 
 #: A chest in thick sections, few enough to be drawn in seconds.
 _SLICES = {"thick": 40, "medium": 80, "thin": 200}
