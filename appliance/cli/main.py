@@ -19,6 +19,7 @@ from appliance.cli.fit_severity import fit_severity
 from appliance.cli.phantom import phantom
 from appliance.cli.reference import app as reference_app
 from appliance.cli.report import report
+from appliance.cli.review import app as review_app
 from appliance.cli.send import send
 from appliance.cli.serve import serve
 from appliance.cli.watch import watch
@@ -39,6 +40,7 @@ for verb in (serve, demo, send, watch, report, phantom, evaluate, calibrate, bui
     app.command()(verb)
 app.command()(fit_severity)
 app.add_typer(config_app, name="config")
+app.add_typer(review_app, name="review")
 app.add_typer(reference_app, name="reference")
 
 

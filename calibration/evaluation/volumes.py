@@ -118,7 +118,7 @@ def read_label(
     if path is None:
         return None
     label = read_volume(path)
-    _check_grid(path, label, image)
+    check_grid(path, label, image)
     meant = np.isin(label.values, [0, *present, UNLABELLED])
     other = np.unique(label.values[~meant])
     if other.size:
@@ -179,7 +179,8 @@ def _check_axial(path: Path, affine: npt.NDArray[np.float64]) -> None:
         )
 
 
-def _check_grid(path: Path, label: Volume, image: Volume) -> None:
+def check_grid(path: Path, label: Volume, image: Volume) -> None:
+    """Raise EvaluationError when a label does not lie on the grid of its image."""
     if label.values.shape != image.values.shape:
         raise EvaluationError(
             f"{path}: its shape is {label.values.shape}, the image's is {image.values.shape} "

@@ -1,0 +1,1 @@
+"""Masks to an annotator and back, and what is refined from them."""

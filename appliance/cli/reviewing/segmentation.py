@@ -1,0 +1,162 @@
+"""Masks as a DICOM Segmentation, and back.
+
+References
+----------
+DICOM PS3.3 A.51 (Segmentation IOD), C.8.20; PS3.16 CID 7150 and 7151 (what a segment is).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from io import BytesIO
+from pathlib import Path
+
+import highdicom
+import numpy as np
+import numpy.typing as npt
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.sr.codedict import codes
+from pydicom.uid import generate_uid
+
+from appliance.cli.errors import CliError
+
+Masks = npt.NDArray[np.bool_]
+_MAKER, _NAME = "Breathhold", "breathhold"
+_SERIES_NUMBER = 9001
+_CATEGORY = {
+    "lung": codes.SCT.AnatomicalStructure,
+    "lesion": codes.SCT.MorphologicallyAbnormalStructure,
+}
+_TYPE = {"lung": codes.SCT.Lung, "lesion": codes.SCT.Lesion}
+#: What highdicom raises for files that lack what a segmentation must repeat.
+_UNFIT = (AttributeError, KeyError, TypeError, ValueError)
+
+
+def write_segmentation(
+    path: Path, sources: Sequence[bytes], masks: Mapping[str, Masks], models: Mapping[str, str]
+) -> None:
+    """Write a segment for each mask, each frame with a reference to the image it was drawn on.
+
+    Parameters
+    ----------
+    path
+        The file.
+    sources
+        The DICOM files of the slices.
+    masks
+        "lung" and "lesion", shape (slices, rows, columns), in the order of the sources.
+    models
+        What drew each.
+
+    Raises
+    ------
+    CliError
+        When the files lack what a segmentation must repeat of them.
+    """
+    images = [pydicom.dcmread(BytesIO(data), stop_before_pixels=True) for data in sources]
+    segments = [
+        _described(number, name, models.get(name, "")) for number, name in enumerate(masks, 1)
+    ]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            _segmentation(images, np.stack([*masks.values()], axis=-1), segments).save_as(path)
+    except _UNFIT as error:
+        raise CliError(f"no DICOM segmentation can be written of these images: {error}") from error
+
+
+def read_segmentation(path: Path, uids: Sequence[str]) -> dict[str, Masks]:
+    """The masks of a segmentation by name, on the slices of these UIDs.
+
+    Parameters
+    ----------
+    path
+        A Segmentation whose segments are called "lung" and "lesion", or have their codes;
+        others are left out.
+    uids
+        SOP Instance UIDs of the slices; one without a frame has an empty mask.
+
+    Returns
+    -------
+    bool, shape (slices, rows, columns) each.
+
+    Raises
+    ------
+    CliError
+        When the file is none, has neither segment, or was drawn on other images.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = highdicom.seg.segread(path)
+    except _UNFIT as error:
+        raise CliError(f"{path} is no DICOM segmentation: {error}") from error
+    numbers = {
+        name: number
+        for number in found.segment_numbers
+        if (name := _name_of(found.get_segment_description(number)))
+    }
+    if not numbers:
+        raise CliError(f"{path} has no segment called lesion or lung")
+    drawn_on = {uid for _, _, uid in found.get_source_image_uids()}
+    if other := drawn_on - set(uids):
+        raise CliError(f"{path} was drawn on other images: {len(other)} of its slices are not ours")
+    planes = found.get_pixels_by_source_instance(
+        [*uids],
+        segment_numbers=[*numbers.values()],
+        assert_missing_frames_are_empty=True,
+        ignore_spatial_locations=True,
+    )
+    return {name: planes[..., index] > 0 for index, name in enumerate(numbers)}
+
+
+def _segmentation(
+    images: Sequence[Dataset],
+    pixels: Masks,
+    segments: Sequence[highdicom.seg.SegmentDescription],
+) -> highdicom.seg.Segmentation:
+    return highdicom.seg.Segmentation(
+        source_images=images,
+        pixel_array=pixels.astype(np.uint8),
+        segmentation_type=highdicom.seg.SegmentationTypeValues.BINARY,
+        segment_descriptions=segments,
+        series_instance_uid=generate_uid(prefix=None),
+        series_number=_SERIES_NUMBER,
+        sop_instance_uid=generate_uid(prefix=None),
+        instance_number=1,
+        manufacturer=_MAKER,
+        manufacturer_model_name=_NAME,
+        software_versions=version("breathhold"),
+        device_serial_number="0",
+        content_label="REVIEW",
+        content_description="Research software: not a diagnosis",
+    )
+
+
+def _described(number: int, name: str, model: str) -> highdicom.seg.SegmentDescription:
+    return highdicom.seg.SegmentDescription(
+        segment_number=number,
+        segment_label=name,
+        segmented_property_category=_CATEGORY[name],
+        segmented_property_type=_TYPE[name],
+        algorithm_type=highdicom.seg.SegmentAlgorithmTypeValues.AUTOMATIC,
+        algorithm_identification=highdicom.AlgorithmIdentificationSequence(
+            name=f"{_NAME} {model}".strip(),
+            family=codes.DCM.ArtificialIntelligence,
+            version=version("breathhold"),
+        ),
+        tracking_uid=generate_uid(prefix=None),
+        tracking_id=name,
+    )
+
+
+def _name_of(segment: highdicom.seg.SegmentDescription) -> str | None:
+    """Which of our names a segment goes by: its label says so, else its code."""
+    label = segment.segment_label.lower()
+    for name, code in _TYPE.items():
+        if name in label or segment.segmented_property_type == code:
+            return name
+    return None

@@ -1,0 +1,108 @@
+"""Versions of a model in a site's own repository: put in, and taken back.
+
+Each version has a folder; beside its files lies the ``spec.toml`` it was served with, so
+that any version can be served again.
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from calibration.review.folder import ReviewError
+from engines.models import SHIPPED, load_spec
+
+#: What describes the served version, kept in the folder of each.
+_DESCRIPTION = ("spec.toml", "config.pbtxt", "MODEL_CARD.md")
+
+
+def own_repository(folder: Path, origin: Path | None = None) -> Path:
+    """The site's repository: made as a copy of another, by default of the shipped one.
+
+    Raises
+    ------
+    ReviewError
+        When there is one already and another is to be begun with.
+    """
+    if not folder.is_dir():
+        part = folder.with_name(folder.name + ".part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(origin or SHIPPED, part)
+        part.rename(folder)
+    elif origin is not None and origin.resolve() != folder.resolve():
+        raise ReviewError(f"{folder} is there already; it is what is refined")
+    return folder
+
+
+def install(candidate: Path, model: Path) -> None:
+    """Serve a new version; the one served until now stays, with what describes it.
+
+    Parameters
+    ----------
+    candidate
+        Folder of the same model with the new version.
+    model
+        Folder of the model in the site's repository.
+    """
+    version = load_spec(candidate).version
+    _keep_description(model, load_spec(model).version)
+    target = model / str(version)
+    if target.exists():
+        raise ReviewError(f"{target} is there already")
+    shutil.copytree(candidate / str(version), target)
+    for name in _DESCRIPTION:
+        if (candidate / name).is_file():
+            shutil.copy2(candidate / name, target / name)
+    _serve(model, target)
+
+
+def restore_version(model: Path, version: int) -> int:
+    """Serve a version that was served before.
+
+    Returns
+    -------
+    The version that was served until now.
+
+    Raises
+    ------
+    ReviewError
+        When there is no such version.
+    ModelError
+        When the model's folder is broken.
+    """
+    if not model.is_dir():
+        raise ReviewError(f"{model} does not exist: no model was installed there")
+    before = load_spec(model).version
+    target = model / str(version)
+    if version != before and not (target / "spec.toml").is_file():
+        known = sorted(int(path.parent.name) for path in model.glob("*/spec.toml"))
+        raise ReviewError(
+            f"{model} has no version {version} to go back to; there are "
+            f"{', '.join(map(str, known)) or 'none'}"
+        )
+    if version != before:
+        _keep_description(model, before)
+        _serve(model, target)
+    return before
+
+
+def next_version(model: Path) -> int:
+    """One above the highest there is."""
+    folders = [int(path.name) for path in model.iterdir() if path.name.isdigit()]
+    return max([*folders, load_spec(model).version]) + 1
+
+
+def _keep_description(model: Path, version: int) -> None:
+    for name in _DESCRIPTION:
+        if (model / name).is_file():
+            shutil.copy2(model / name, model / str(version) / name)
+
+
+def _serve(model: Path, version: Path) -> None:
+    """Put a version's description in place; ``spec.toml``, which decides, comes last."""
+    for name in reversed(_DESCRIPTION):
+        if (version / name).is_file():
+            part = model / f"{name}.part"
+            shutil.copy2(version / name, part)
+            part.replace(model / name)
+    load_spec(model)
