@@ -107,6 +107,11 @@ class ModelSpec:
     maps: int = 1
 
     def __post_init__(self) -> None:
+        if self.role == "segments":
+            raise ModelError(
+                f"{self.name}: models of lung segments are not served yet; "
+                "take it out of the repository"
+            )
         if self.role not in ROLES:
             raise ModelError(f"{self.name}: role must be one of {ROLES}, not {self.role!r}")
         if not self.sections or set(self.sections) - set(SECTIONS):

@@ -89,6 +89,7 @@ def _write(
     path = folder / "1" / "model.onnx"
     onnx.save(network, path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    several = f"\nmaps = {maps}" if maps > 1 else ""
     (folder / "spec.toml").write_text(
         f"""
 name = "{folder.name}"
@@ -103,8 +104,7 @@ size = [{size}, {size}]
 window_hu = [{WINDOW[0]}, {WINDOW[1]}]
 [output]
 name = "probability"
-threshold = 0.5
-maps = {maps}
+threshold = 0.5{several}
 [[artefact]]
 precision = "fp32"
 file = "1/model.onnx"

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from appliance.failpoints import hit
+from appliance.inference.lobes import LobeJob
 from appliance.inference.slab_inference import Failure
 from appliance.inference.tasks import DeviceInference, Task, TaskOutcome, TaskQueue
 from appliance.inference.yielding import give_way
@@ -38,7 +39,7 @@ class InferenceWorker(threading.Thread):
         Receives the jobs that were in hand and why, when the device is lost or cannot be
         loaded; the worker's last word.
     observe_batch
-        Receives the seconds and the number of slabs of each batch.
+        Receives the seconds and the number of slabs of each batch of slabs alone.
     """
 
     def __init__(
@@ -101,4 +102,5 @@ class InferenceWorker(threading.Thread):
             failed = isinstance(outcome, Failure)
             self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
             self._deliver(outcome)
-        self._observe(time.monotonic() - started, len(jobs))
+        if not any(isinstance(job, LobeJob) for job in jobs):
+            self._observe(time.monotonic() - started, len(jobs))

@@ -20,6 +20,7 @@ LOBE = {
     "high_opacity_ml": 25.0,
 }
 REPORT = pb.Report(
+    scores=pb.Scores(po=12.5),
     lss=7,
     lhos=2,
     ct_score=9,
@@ -58,6 +59,7 @@ def text_of(view: object) -> str:
 def test_the_record_has_every_promised_field() -> None:
     record = report_record(REPORT)
     assert record == json.loads(json.dumps(record))
+    assert record["poi"] == 0.125
     assert (record["lss"], record["lhos"], record["ct_score"]) == (7, 2, 9)
     lobes = record["lobes"]
     assert isinstance(lobes, list)
@@ -94,7 +96,7 @@ def test_the_report_shows_lobes_and_sides() -> None:
         "88 %",
     ):
         assert words in shown
-    assert shown.count("12.5 %") == 2
+    assert shown.count("12.5 %") == 3
 
 
 def test_the_board_shows_lss_where_there_is_one() -> None:

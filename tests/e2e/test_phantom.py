@@ -13,9 +13,12 @@ from pathlib import Path
 import pytest
 
 from appliance.client import OutgoingScan, ScanClient, ScanEvent
+from appliance.quantify.lobes import lobe_scores
+from appliance.quantify.regions import sum_sides
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import types_pb2
 from calibration.phantom import Phantom, make_phantom, write_dicom_series
+from calibration.phantom.truth import lobe_truth
 from tests.box import Answers, Box
 from tests.e2e.conftest import Outgoing
 
@@ -55,6 +58,19 @@ def test_the_report_is_near_the_truth(undisturbed: Answers, chest: Phantom) -> N
     assert report.scores.lung_ml == pytest.approx(chest.lung.sum() * voxel_ml, rel=0.1)
     assert report.section == types_pb2.SECTION_THICK
     assert not report.missing
+
+
+def test_lobes_are_near_the_truth(undisturbed: Answers, chest: Phantom) -> None:
+    report = undisturbed.final_report
+    truth = lobe_truth(chest)
+    assert [region.name for region in report.lobes] == [lobe.name for lobe in truth]
+    assert sum(lobe.lung_ml for lobe in report.lobes) == pytest.approx(report.scores.lung_ml)
+    for side, true in zip(report.sides, sum_sides(truth), strict=True):
+        assert side.lung_ml == pytest.approx(true.lung_ml, rel=0.1)
+    scores = lobe_scores(truth)
+    assert report.lss == pytest.approx(scores.lss, abs=2)
+    assert report.lhos == pytest.approx(scores.lhos, abs=2)
+    assert report.models["lobes"].name == "lobes"
 
 
 def test_scores_run_before_the_last_slice(

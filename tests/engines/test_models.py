@@ -41,6 +41,12 @@ def test_a_model_is_called_as_its_folder(repository: Path) -> None:
         load_repository(repository)
 
 
+def test_a_model_of_segments_is_refused_by_name(repository: Path) -> None:
+    change(repository / "lesion", r'^role = "lesion"', 'role = "segments"')
+    with pytest.raises(ModelError, match="lesion: models of lung segments are not served yet"):
+        load_repository(repository)
+
+
 def test_a_block_model_is_read(tmp_path: Path) -> None:
     spec = load_spec(write_block_repository(tmp_path) / "lesion_thin")
     assert (spec.form, spec.overlap) == ("block", BLOCK_OVERLAP)

@@ -14,6 +14,7 @@ Record = dict[str, object]
 def findings_record(report: pb.Report) -> Record:
     """Scores by lobe, densities, severity; null, or an empty list, where they are not known."""
     return {
+        "poi": report.scores.po / 100 if report.scores.HasField("po") else None,
         "lss": report.lss if report.HasField("lss") else None,
         "lhos": report.lhos if report.HasField("lhos") else None,
         "ct_score": report.ct_score if report.HasField("ct_score") else None,

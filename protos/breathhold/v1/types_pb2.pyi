@@ -552,7 +552,7 @@ class Report(google.protobuf.message.Message):
     def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Warning]: ...
     @property
     def models(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, Global___ModelReference]:
-        """by role: "lung", "lesion" """
+        """by role: "lung", "lesion", "lobes" """
 
     @property
     def timing(self) -> Global___Timing: ...
