@@ -1,0 +1,136 @@
+"""The folder of a review, its ledger, its cases, and the versions of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calibration.evaluation.volumes import Volume
+from calibration.review import Ledger, ReviewError, ReviewFolder, ReviewScan
+from calibration.review.cases import write_case
+from calibration.review.refine import Refinement, part_cases
+from calibration.review.versions import install, next_version, own_repository, restore_version
+from engines.models import load_spec
+from engines.training.cases import load_case
+from tests.tiny_models import write_tiny_repository
+
+
+def test_the_ledger_is_added_to(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    assert ledger.entries() == []
+    ledger.add({"event": "imported", "scan": "a", "minutes": 4.0})
+    ledger.add({"event": "imported", "scan": "b", "minutes": None})
+    ledger.add({"event": "trained", "iteration": 1})
+    assert [entry["event"] for entry in ledger.entries()] == ["imported", "imported", "trained"]
+    assert ledger.iteration == 1
+    assert ledger.minutes(["a", "b"]) == 4.0
+    assert ledger.minutes(["b"]) == 0
+
+
+def test_a_damaged_ledger_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_text('{"event": "trained"}\nno json\n')
+    with pytest.raises(ValueError, match="line 2"):
+        Ledger(path).entries()
+
+
+def test_a_scan_is_known_again(tmp_path: Path) -> None:
+    review = ReviewFolder(tmp_path / "review")
+    scan = ReviewScan("ab12", "key", ("1.2", "1.3"), (0, 2), {"lung": "lung 2 int8"})
+    review.save_scan(scan)
+    assert review.load_scan("ab12") == scan
+    with pytest.raises(ReviewError, match="export it first"):
+        review.load_scan("cd34")
+    for name in ("../ab12", "", "a/b"):
+        with pytest.raises(ReviewError, match="no scan id"):
+            review.load_scan(name)
+
+
+def test_a_patient_is_a_hash_that_only_this_folder_can_make(tmp_path: Path) -> None:
+    one, other = ReviewFolder(tmp_path / "one"), ReviewFolder(tmp_path / "other")
+    assert one.patient_key("P1") == ReviewFolder(tmp_path / "one").patient_key("P1")
+    assert one.patient_key("P1") != one.patient_key("P2")
+    assert one.patient_key("P1") != other.patient_key("P1")
+    assert (tmp_path / "one" / "salt").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("side", [128, 256, 300, 512])
+def test_a_case_of_any_matrix_keeps_its_size_in_the_patient(side: int, tmp_path: Path) -> None:
+    y, x = np.mgrid[:side, :side] / side
+    disk = np.hypot(y - 0.4, x - 0.6) < 0.2
+    hu = np.repeat(np.where(disk, -800.0, 40.0)[None], 3, axis=0).astype(np.float32)
+    label = np.repeat(disk[None], 3, axis=0).astype(np.uint8)
+    label[2] = 255
+    mm = 360.0 / side
+    write_case(
+        tmp_path / "c", Volume(hu, np.eye(4), (5.0, mm, mm)), {"lung": label, "lesion": label}
+    )
+    case = load_case(tmp_path / "c", "p")
+    assert case.hu.shape == (3, 256, 256)
+    assert case.spacing == 5.0
+    assert (case.lung[0] == 1).mean() == pytest.approx(disk.mean(), rel=0.02)
+    assert (case.lung[2] == 255).all()
+    assert np.median(case.hu[0][case.lung[0] == 1]) == -800
+
+
+def made_review(folder: Path, patients: dict[str, str]) -> ReviewFolder:
+    review = ReviewFolder(folder)
+    plane = Volume(np.full((2, 256, 256), -900, np.float32), np.eye(4), (5.0, 1.0, 1.0))
+    empty = np.zeros((2, 256, 256), np.uint8)
+    for case, patient in patients.items():
+        write_case(review.cases / case, plane, {"lung": empty, "lesion": empty})
+        review.note_case(case, patient)
+    return review
+
+
+def test_scans_of_a_patient_stay_on_one_side(tmp_path: Path) -> None:
+    review = made_review(tmp_path, {"a": "p", "b": "q", "c": "q", "d": "r"})
+    parts = part_cases(review, Refinement("lung"))
+    assert {path.name for path in parts.judged} == {"a"}
+    assert {path.name for path in parts.learnt} == {"b", "c", "d"}
+    parts = part_cases(review, Refinement("lung", held_out=("b",)))
+    assert {path.name for path in parts.judged} == {"b", "c"}
+    with pytest.raises(ReviewError, match="no such patient or case: x"):
+        part_cases(review, Refinement("lung", held_out=("x",)))
+
+
+def test_one_patient_cannot_teach_and_judge(tmp_path: Path) -> None:
+    review = made_review(tmp_path, {"a": "p", "b": "p"})
+    with pytest.raises(ReviewError, match="scans of 2 patients"):
+        part_cases(review, Refinement("lung"))
+
+
+def test_other_cases_are_learnt_from_and_do_not_judge(tmp_path: Path) -> None:
+    review = made_review(tmp_path / "mine", {"a": "p"})
+    more = made_review(tmp_path / "more", {"x": "x", "y": "y"}).cases
+    parts = part_cases(review, Refinement("lung", data=(more,)))
+    assert {path.name for path in parts.judged} == {"a"}
+    assert {path.name for path in parts.learnt} == {"x", "y"}
+
+
+def test_versions_are_installed_and_taken_back(tmp_path: Path) -> None:
+    shipped = write_tiny_repository(tmp_path / "shipped")
+    models = own_repository(tmp_path / "models", shipped)
+    candidate = tmp_path / "candidate" / "lung"
+    write_tiny_repository(candidate.parent)
+    (candidate / "1").rename(candidate / "2")
+    spec = candidate / "spec.toml"
+    spec.write_text(
+        spec.read_text().replace("version = 1", "version = 2").replace("1/model", "2/model")
+    )
+    assert next_version(models / "lung") == 2
+    install(candidate, models / "lung")
+    assert load_spec(models / "lung").version == 2
+    assert load_spec(models / "lung").artefact("fp32").path == models / "lung" / "2" / "model.onnx"
+    assert load_spec(shipped / "lung").version == 1
+    assert restore_version(models / "lung", 1) == 2
+    assert load_spec(models / "lung").version == 1
+    assert next_version(models / "lung") == 3
+    assert restore_version(models / "lung", 2) == 1
+    with pytest.raises(ReviewError, match="no version 9 to go back to; there are 1, 2"):
+        restore_version(models / "lung", 9)
+    with pytest.raises(ReviewError, match="is there already"):
+        own_repository(models, shipped)
+    assert own_repository(models) == models
