@@ -12,6 +12,12 @@ from nvidia.dali.pipeline import Pipeline
 
 Device = Literal["cpu", "gpu"]
 
+#: What DALI says of its GPU, not of what it was given.
+_OF_THE_GPU = ("cuda", "bytes on device")
+#: DALI ends the process when it cannot give back what it holds on a GPU that is lost, so
+#: pipelines on GPUs last as long as the process.
+_on_gpus: set[Pipeline] = set()
+
 
 def pipeline_options(batch: int, device: Device, device_id: int | None) -> dict[str, Any]:
     """One run at a time, on as many threads as there are cores.
@@ -55,13 +61,26 @@ class Stage:
             Each a list with one array a sample.
         """
         pipeline, self._pipeline = self._pipeline or self._built(), None
-        for name, samples in inputs.items():
-            pipeline.feed_input(name, samples)
-        (output,) = pipeline.run(stream)
+        try:
+            for name, samples in inputs.items():
+                pipeline.feed_input(name, samples)
+            (output,) = pipeline.run(stream)
+        except Exception as error:
+            if not is_of_the_gpu(error):
+                _on_gpus.discard(pipeline)
+            raise
         self._pipeline = pipeline
         return output
 
     def _built(self) -> Pipeline:
         pipeline = self._define()
+        if pipeline.device_id is not None:
+            _on_gpus.add(pipeline)
         pipeline.build()
         return pipeline
+
+
+def is_of_the_gpu(error: Exception) -> bool:
+    """Whether DALI failed by its GPU, and not by what it was given."""
+    text = str(error).lower()
+    return any(phrase in text for phrase in _OF_THE_GPU)

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from engines.device.planes import DevicePlane, PlaneArena
 from engines.preprocess import Device, Image, chunks, preparing_inputs, preparing_stage
 from engines.runtimes.tensorrt.faults import named_fault
+from engines.stage import is_of_the_gpu
 
 
 class DevicePreparer:
@@ -62,10 +63,10 @@ class DevicePreparer:
 
     @contextmanager
     def _named(self) -> Iterator[None]:
-        """What DALI says of CUDA is a fault of the device, anything else of what it was given."""
+        """What DALI says of its GPU is a fault of the device, else of what it was given."""
         try:
             yield
-        except RuntimeError as error:
-            if "cuda" in str(error).lower():
+        except (RuntimeError, MemoryError) as error:
+            if is_of_the_gpu(error):
                 raise named_fault(f"DALI on {self._device.name}", error) from error
             raise

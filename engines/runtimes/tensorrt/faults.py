@@ -1,8 +1,8 @@
 """Which failures of CUDA lose the device.
 
 PyCUDA's message names the call and gives the driver's text for the code; TensorRT puts the
-same text into its log. After a sticky error every later call of the process fails with it,
-so the device can do no more until the daemon is started again.
+same text into its log, DALI into its exception. After a sticky error every later call of the
+process fails with it, so the device can do no more until the daemon is started again.
 
 References
 ----------
@@ -53,6 +53,8 @@ NO_MEMORY = {
     "out of memory": "CUDA_ERROR_OUT_OF_MEMORY",
     "OutOfMemory": "CUDA_ERROR_OUT_OF_MEMORY",  # TensorRT's ErrorCode::kOUT_OF_MEMORY
     "bytes) could not be allocated": "CUDA_ERROR_OUT_OF_MEMORY",  # TensorRT's allocator
+    "CUDA allocation failed": "CUDA_ERROR_OUT_OF_MEMORY",  # DALI
+    "bytes on device": "CUDA_ERROR_OUT_OF_MEMORY",  # DALI: "Can't allocate N bytes on device M."
 }
 _FATAL = STICKY | GONE | NO_MEMORY
 
@@ -65,7 +67,7 @@ def named_fault(model: str, error: Exception) -> DeviceError:
     model
         Name of the model whose inference or loading failed.
     error
-        Of PyCUDA, or with the words of TensorRT's log.
+        Of PyCUDA or DALI, or with the words of TensorRT's log.
 
     Returns
     -------
