@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import random
@@ -9,12 +10,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import types_pb2
 from engines.lobes import LOBE_NAMES, LobeFinder
+from engines.runtimes import DeviceLostError
+from tests.bench_runtime import Registering
 from tests.box import Answers, Box, Call, send_scan
 from tests.daemon.test_faults_within import daemon_within
 from tests.made_scans import raw_slices
@@ -141,6 +145,28 @@ def test_lobes_that_fail_cost_no_report(
     assert not report.lobes
     assert "lobes" not in report.models
     assert report.HasField("opacities")
+
+
+def test_a_device_lost_with_the_lobes_hands_them_to_another(
+    repository: Path,
+    tmp_path: Path,
+    bench: Registering,
+    undisturbed: Answers,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    find, calls = LobeFinder.find, itertools.count()
+
+    def lose_the_first(*given: Any) -> Any:
+        if next(calls) == 0:
+            raise DeviceLostError("the device is gone")
+        return find(*given)
+
+    monkeypatch.setattr(LobeFinder, "find", lose_the_first)
+    bench(a="x", b="x")
+    with daemon_within(tmp_path, repository, runtime="bench") as addresses:
+        report = send_scan(addresses.grpc, OPEN, raw_slices(60)).final_report
+    assert report.lobes == undisturbed.final_report.lobes
+    assert "DEVICE_LOST" in {warning.reason for warning in report.warnings}
 
 
 def test_a_scan_that_is_too_short_or_abandoned_has_no_lobes(box: Box) -> None:

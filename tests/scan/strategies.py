@@ -5,6 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 
+import numpy as np
+
+from appliance.quantify.histogram import HuCounts
+from appliance.quantify.regions import RegionTallies
 from appliance.quantify.tally import SliceTally
 from appliance.scan.events import Event, SlabReady
 from appliance.scan.geometry import SliceGeometry
@@ -54,7 +58,19 @@ def tally_of(slab: Slab) -> SliceTally:
     digest = hashlib.sha256(repr(slab).encode()).digest()
     lung = 150000 + int.from_bytes(digest[:2], "big")
     lesion = int.from_bytes(digest[2:4], "big") % lung
-    return SliceTally(lung, lesion, lesion // 3, -400 * lesion)
+    hu = np.frombuffer(digest, np.uint8).astype(np.int16) * 4 - 1000
+    counts = HuCounts.of(hu), HuCounts.of(hu[::3])
+    return SliceTally(lung, lesion, lesion // 3, -400 * lesion, *counts)
+
+
+def lobes_of(scan: Scan) -> RegionTallies:
+    """Made-up lobes that depend on every result."""
+    tallies = [scan.tally(uid) for uid in scan.stack.ids]
+    whole = [(one.lung_px, one.lesion_px, one.high_opacity_px) for one in tallies]
+    counts = [
+        np.array([[0, pixels // 3, pixels - pixels // 3] for pixels in kinds]) for kinds in whole
+    ]
+    return RegionTallies(("right_upper_lobe", "left_lower_lobe"), tuple(counts))
 
 
 class Inference:

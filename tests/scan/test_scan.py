@@ -7,7 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.quantify.histogram import BINS
+from appliance.quantify.normal import average_reference
+from appliance.quantify.norms import Norms
 from appliance.quantify.scores import NoScore
+from appliance.quantify.severity import SeverityModel
 from appliance.scan.events import (
     Accepted,
     Completed,
@@ -24,7 +28,11 @@ from appliance.scan.slice import SliceHeader
 from appliance.scan.stack import Section
 from appliance.scan.summary import Summary, summarize
 from appliance.scan.verdicts import NoticeReason, RefusalReason
-from tests.scan.strategies import SERIES, Inference, header, policy, tally_of
+from tests.scan.strategies import SERIES, Inference, header, lobes_of, policy, tally_of
+
+NORMS = Norms(
+    average_reference("made up", "nothing", [range(BINS)]), SeverityModel(-3.0, 8.0, 0.001, 9, "")
+)
 
 
 def run_scan(
@@ -44,7 +52,8 @@ def run_scan(
     while inference.waiting:
         inference.answer(answer.randrange(len(inference.waiting)) if answer else 0)
     masks = {uid: (scan.tally(uid).lung_px, scan.tally(uid).lesion_px) for uid in scan.stack.ids}
-    return summarize(scan), masks, inference
+    lobes = lobes_of(scan) if len(scan.stack) else None
+    return summarize(scan, NORMS, lobes), masks, inference
 
 
 def series(count: int, spacing: float, start: float = -500.0) -> list[SliceHeader]:
@@ -79,6 +88,12 @@ def test_order_duplicates_and_timing_do_not_matter(
     assert other[0] == reference[0]
     assert other[1] == reference[1]
     assert reference[0].scores.po is not None
+    found = reference[0].findings
+    assert found.densities is not None
+    assert found.densities.normal is not None
+    assert found.lobes is not None
+    assert found.lobes.scores.lss > 0
+    assert found.severity_probability is not None
 
 
 @settings(max_examples=60, deadline=None)
