@@ -16,21 +16,6 @@ from nvidia.dali import fn, pipeline_def, types
 
 from engines.stage import Device, Stage, pipeline_options
 
-__all__ = [
-    "Device",
-    "Frame",
-    "Image",
-    "Mask",
-    "Part",
-    "Plane",
-    "Preparer",
-    "Restorer",
-    "chunks",
-    "image_part",
-    "preparing_inputs",
-    "preparing_stage",
-]
-
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 

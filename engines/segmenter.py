@@ -18,16 +18,17 @@ from engines.device.path import DevicePath
 from engines.device.planes import DevicePlane
 from engines.host_path import HostPath
 from engines.models import ModelError, ModelSpec
-from engines.preprocess import Device, Image, Plane
+from engines.preprocess import Image, Plane
 from engines.requests import Answer, SegmentRequest, SlabPath, SliceMasks
 from engines.runtimes import (
     DeviceExecutable,
     Runtime,
     RuntimeUnavailableError,
 )
+from engines.stage import Device
 from engines.warm_up import check_warm_up
 
-__all__ = ["Answer", "Prepared", "SegmentRequest", "Segmenter", "SliceMasks", "Wanted"]
+__all__ = ["Answer", "Prepared", "SegmentRequest", "Segmenter", "SliceMasks"]
 
 #: Models of other roles are passed over.
 _ROLES = ("lung", "lesion")

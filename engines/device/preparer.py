@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from engines.device.planes import DevicePlane, PlaneArena
-from engines.preprocess import Device, Image, chunks, preparing_inputs, preparing_stage
+from engines.preprocess import Image, chunks, preparing_inputs, preparing_stage
 from engines.runtimes.tensorrt.faults import named_fault
-from engines.stage import is_of_the_gpu
+from engines.stage import Device, is_of_the_gpu
 
 
 class DevicePreparer:

@@ -22,10 +22,10 @@ from engines.device.coarse import coarse_planes
 from engines.device.planes import DevicePlane, PlaneArena
 from engines.device.preparer import DevicePreparer
 from engines.device.slabs import DeviceSlab, assemble
+from engines.folder import ENVIRONMENT
 from engines.models import Artefact, ModelSpec, load_repository
 from engines.preprocess import Frame, Image, Preparer
 from engines.runtimes import RUNTIMES, DeviceError, DeviceLostError, Executable, Runtime
-from engines.runtimes.tensorrt.cache import ENVIRONMENT
 from engines.runtimes.tensorrt.cuda import CudaDevice, cuda_device
 from engines.runtimes.tensorrt.driver import Gpu
 from engines.segmenter import Segmenter

@@ -13,9 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from engines.folder import ENVIRONMENT, default_folder, locked, refuse_open, replace_file
-
-__all__ = ["ENVIRONMENT", "PlanCache", "PlanKey", "default_folder"]
+from engines.folder import locked, refuse_open, replace_file
 
 logger = logging.getLogger(__name__)
 

@@ -11,12 +11,10 @@ import numpy.typing as npt
 from engines.artefacts import ModelError
 from engines.device.slabs import DeviceSlab, assemble
 from engines.models import ModelSpec
-from engines.runtimes.tensorrt.cuda import DeviceMemory, cuda_device, load_pycuda
+from engines.runtimes.tensorrt.cuda import DeviceMemory, cuda_device
 from engines.runtimes.tensorrt.faults import named_fault
 from engines.runtimes.tensorrt.flavours import Flavour, create_execution, library_log
 from engines.runtimes.tensorrt.plans import Plan
-
-__all__ = ["PlanRefusedError", "TensorRtExecutable", "load_pycuda"]
 
 _FLOAT_BYTES = 4
 

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engines.artefacts import Artefact
-from engines.models import ModelSpec, half
+from engines.models import ModelSpec
 from engines.runtimes.base import RuntimeUnavailableError
 from engines.runtimes.tensorrt.apart import build_apart
 from engines.runtimes.tensorrt.building import Order
 from engines.runtimes.tensorrt.cache import PlanCache, PlanKey
 from engines.runtimes.tensorrt.driver import gpus
 from engines.runtimes.tensorrt.flavours import CURRENT, Flavour, resolve_target
-
-__all__ = ["Plan", "batches_of", "ensure_plan", "half", "network_of"]
 
 #: Slabs an inference may have. Every inference of one executable has the same number.
 _BATCHES = {"neighbours": (1, 8), "block": (1, 4)}
@@ -72,7 +70,8 @@ def ensure_plan(
     flavour
         What builds it.
     spec, artefact
-        The model, and its file: fp32, int8 in the dialect "tensorrt", or :func:`half`.
+        The model, and its file: fp32, int8 in the dialect "tensorrt", or
+        :func:`engines.models.half`.
     cache
         Where plans are kept.
     target

@@ -15,8 +15,9 @@ from engines.runtimes.base import (
 )
 from engines.runtimes.tensorrt.building import BuildError
 from engines.runtimes.tensorrt.cache import PlanCache
+from engines.runtimes.tensorrt.cuda import load_pycuda
 from engines.runtimes.tensorrt.driver import Gpu, gpus, trouble
-from engines.runtimes.tensorrt.executable import PlanRefusedError, TensorRtExecutable, load_pycuda
+from engines.runtimes.tensorrt.executable import PlanRefusedError, TensorRtExecutable
 from engines.runtimes.tensorrt.faults import named_fault
 from engines.runtimes.tensorrt.flavours import Flavour
 from engines.runtimes.tensorrt.plans import Plan, ensure_plan

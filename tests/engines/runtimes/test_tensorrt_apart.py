@@ -15,13 +15,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engines.models import SHIPPED, ModelSpec, load_spec
+from engines.models import SHIPPED, ModelSpec, half, load_spec
 from engines.runtimes import RuntimeUnavailableError
 from engines.runtimes.tensorrt.apart import build_apart, visible_gpu
 from engines.runtimes.tensorrt.building import BuildError, Order, build_plan
 from engines.runtimes.tensorrt.cache import PlanCache
 from engines.runtimes.tensorrt.flavours import TENSORRT_RTX, Flavour
-from engines.runtimes.tensorrt.plans import ensure_plan, half
+from engines.runtimes.tensorrt.plans import ensure_plan
 from engines.stopping import LoadStoppedError, stoppable
 from tests.tiny_models import write_tiny_repository
 
@@ -123,10 +123,10 @@ def test_nobody_goes_on_building_for_a_process_that_was_killed(
     program = f"""
 import os, signal, psutil
 from pathlib import Path
-from engines.models import load_spec
+from engines.models import half, load_spec
 from engines.runtimes.tensorrt.cache import PlanCache
 from engines.runtimes.tensorrt.flavours import TENSORRT_RTX
-from engines.runtimes.tensorrt.plans import ensure_plan, half
+from engines.runtimes.tensorrt.plans import ensure_plan
 def tell(phase):
     (child,) = psutil.Process().children()
     child.suspend()

@@ -14,11 +14,11 @@ import onnxruntime
 import pytest
 
 from engines.artefacts import ModelError
-from engines.models import ModelSpec, load_repository, load_spec
+from engines.models import ModelSpec, half, load_repository, load_spec
 from engines.runtimes.tensorrt.building import BuildError, Order, build_plan
 from engines.runtimes.tensorrt.driver import gpus
 from engines.runtimes.tensorrt.flavours import TENSORRT, TENSORRT_RTX, resolve_target
-from engines.runtimes.tensorrt.plans import batches_of, half, network_of
+from engines.runtimes.tensorrt.plans import batches_of, network_of
 from engines.warm_up import warm_up_input
 from tests.tiny_models import write_block_repository
 

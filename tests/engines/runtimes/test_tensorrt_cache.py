@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from engines.artefacts import ModelError
-from engines.models import ModelSpec, load_spec
-from engines.runtimes.tensorrt.cache import PlanCache, PlanKey, default_folder
+from engines.folder import default_folder
+from engines.models import ModelSpec, half, load_spec
+from engines.runtimes.tensorrt.cache import PlanCache, PlanKey
 from engines.runtimes.tensorrt.flavours import TENSORRT_RTX
-from engines.runtimes.tensorrt.plans import Plan, ensure_plan, half
+from engines.runtimes.tensorrt.plans import Plan, ensure_plan
 from tests.tiny_models import write_tiny_repository
 
 KEY = PlanKey("lung", "ab" * 32, "int8", "tensorrt-rtx", "1.7", "sm_89", (1, 64, 64), (1, 8))

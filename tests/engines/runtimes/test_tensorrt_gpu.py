@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pytest
 
 from engines.choice import choice_of, foresee, load_engine
+from engines.folder import ENVIRONMENT, default_folder
 from engines.models import ModelSpec, half, load_repository
 from engines.runtimes import (
     RUNTIMES,
@@ -18,7 +19,7 @@ from engines.runtimes import (
     InstalledRuntime,
     Runtime,
 )
-from engines.runtimes.tensorrt.cache import ENVIRONMENT, PlanCache, default_folder
+from engines.runtimes.tensorrt.cache import PlanCache
 from engines.runtimes.tensorrt.flavours import FLAVOURS
 from engines.runtimes.tensorrt.plans import ensure_plan
 from engines.warm_up import warm_up_input

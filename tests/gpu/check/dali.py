@@ -10,7 +10,8 @@ from appliance.ingest.widening import Coding
 from calibration.phantom import Section
 from engines.decoding import FrameDecoder
 from engines.models import load_repository
-from engines.preprocess import Device, Frame, Image, Preparer, Restorer
+from engines.preprocess import Frame, Image, Preparer, Restorer
+from engines.stage import Device
 from tests.gpu.check.parts import Choice, Found, Row
 from tests.gpu.check.phantoms import phantom
 from tests.gpu.check.timing import seconds

@@ -8,10 +8,9 @@ import numpy as np
 
 from engines.artefacts import Artefact, ModelError
 from engines.device.planes import PlaneArena
-from engines.models import ModelSpec, load_repository
+from engines.models import ModelSpec, half, load_repository
 from engines.runtimes import RUNTIMES, DeviceExecutable, Executable
 from engines.runtimes.tensorrt.driver import gpus
-from engines.runtimes.tensorrt.plans import half
 from engines.warm_up import warm_up_input
 from tests.gpu.check.parts import Choice, Found, Row
 from tests.gpu.check.roofline import Peak, peak_of, work_of
