@@ -36,6 +36,8 @@ class ReviewScan:
         SOP Instance UIDs of the slices, foot to head.
     places
         Where these lie along the third axis of the volumes; what lies between is a gap.
+    orientation, corners
+        ImageOrientationPatient of the slices, and ImagePositionPatient of each, LPS in mm.
     models
         What drew the masks: name, version and precision by role.
     """
@@ -44,6 +46,8 @@ class ReviewScan:
     patient: str
     uids: tuple[str, ...]
     places: tuple[int, ...]
+    orientation: tuple[float, ...]
+    corners: tuple[tuple[float, ...], ...]
     models: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -106,6 +110,8 @@ class ReviewFolder:
                 str(content["patient"]),
                 tuple(str(uid) for uid in content["uids"]),
                 tuple(int(place) for place in content["places"]),
+                tuple(map(float, content["orientation"])),
+                tuple(tuple(map(float, corner)) for corner in content["corners"]),
                 dict(content["models"]),
             )
         except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:

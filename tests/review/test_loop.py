@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import nibabel
@@ -200,9 +201,25 @@ def test_what_is_wrong_is_said(
     )
     other = corrected_segmentation_of_zeros(series[1], tmp_path / "other.dcm")
     assert "other images" in command("review", "import", scans[0], other, "-o", folder).err
+    turned = pydicom.dcmread(exported / "masks.seg.dcm")
+    shared = turned.SharedFunctionalGroupsSequence[0]
+    shared.PlaneOrientationSequence[0].ImageOrientationPatient = [-1, 0, 0, 0, 1, 0]
+    turned.save_as(tmp_path / "turned.dcm")
+    ran = command("review", "import", scans[0], tmp_path / "turned.dcm", "-o", folder)
+    assert "do not lie as the images" in ran.err
     alone = command("review", "import", scans[0], exported / "lesion.nii.gz", "-o", folder)
     assert alone.code == 0, alone.err
     assert "scans of 2 patients" in command("review", "train", "-o", folder).err
+
+
+def test_training_says_what_it_needs(
+    command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    ran = command("review", "train", "-o", folder)
+    assert ran.code == 1
+    assert "torch is not installed" in ran.err
+    assert "breathhold[train]" in ran.err
 
 
 def corrected_segmentation_of_zeros(series: Path, path: Path) -> Path:

@@ -38,7 +38,9 @@ def test_a_damaged_ledger_is_named_with_its_line(tmp_path: Path) -> None:
 
 def test_a_scan_is_known_again(tmp_path: Path) -> None:
     review = ReviewFolder(tmp_path / "review")
-    scan = ReviewScan("ab12", "key", ("1.2", "1.3"), (0, 2), {"lung": "lung 2 int8"})
+    axial, corners = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0), ((-1.0, 2.0, 3.5), (-1.0, 2.0, 8.5))
+    models = {"lung": "lung 2 int8"}
+    scan = ReviewScan("ab12", "key", ("1.2", "1.3"), (0, 2), axial, corners, models)
     review.save_scan(scan)
     assert review.load_scan("ab12") == scan
     with pytest.raises(ReviewError, match="export it first"):

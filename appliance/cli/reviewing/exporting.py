@@ -84,8 +84,15 @@ def export_scan(
         for role, model in report.models.items()
     }
     scan_id = report.scan_id
-    places = tuple(grid_places(geometry))
-    known = ReviewScan(scan_id, _patient(review, images, scan_id), tuple(uids), places, models)
+    known = ReviewScan(
+        scan_id,
+        _patient(review, images, scan_id),
+        tuple(uids),
+        tuple(grid_places(geometry)),
+        geometry[0].orientation,
+        tuple(one.position for one in geometry),
+        models,
+    )
     folder = review.save_scan(known).parent
     files = _write_volumes(folder, images, planes, geometry)
     reason = _write_segmentation(folder / SEGMENTATION, images, planes, models)

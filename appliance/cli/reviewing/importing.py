@@ -12,6 +12,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from appliance.cli.errors import CliError
+from appliance.cli.reviewing.segmentation import Grid, read_segmentation
 from calibration.evaluation import EvaluationError
 from calibration.evaluation.volumes import Volume, check_grid, read_volume
 from calibration.review import ReviewFolder, ReviewScan
@@ -95,12 +96,9 @@ def _corrected(file: Path, kind: str, scan: ReviewScan, exported: Path) -> dict[
         raise CliError(f"{file} does not exist")
     if not _is_dicom(file):
         return {kind: file}
-    from appliance.cli.reviewing.segmentation import read_segmentation
-
-    return {
-        name: _as_volume(planes, scan, exported, name)
-        for name, planes in read_segmentation(file, scan.uids).items()
-    }
+    grid = Grid(scan.orientation, dict(zip(scan.uids, scan.corners, strict=True)))
+    found = read_segmentation(file, grid)
+    return {name: _as_volume(planes, scan, exported, name) for name, planes in found.items()}
 
 
 def _as_volume(planes: npt.NDArray[np.bool_], scan: ReviewScan, exported: Path, name: str) -> Path:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from io import BytesIO
 from pathlib import Path
@@ -26,6 +27,8 @@ from appliance.cli.errors import CliError
 Masks = npt.NDArray[np.bool_]
 _MAKER, _NAME = "Breathhold", "breathhold"
 _SERIES_NUMBER = 9001
+#: How far a frame may lie from its image, and how much its directions may differ.
+_AWAY_MM, _TURNED = 1.0, 0.01
 _CATEGORY = {
     "lung": codes.SCT.AnatomicalStructure,
     "lesion": codes.SCT.MorphologicallyAbnormalStructure,
@@ -68,16 +71,32 @@ def write_segmentation(
         raise CliError(f"no DICOM segmentation can be written of these images: {error}") from error
 
 
-def read_segmentation(path: Path, uids: Sequence[str]) -> dict[str, Masks]:
-    """The masks of a segmentation by name, on the slices of these UIDs.
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Where the slices of a scan lie, LPS in mm.
+
+    Parameters
+    ----------
+    orientation
+        ImageOrientationPatient of every slice.
+    corners
+        ImagePositionPatient by SOP Instance UID, foot to head.
+    """
+
+    orientation: tuple[float, ...]
+    corners: Mapping[str, tuple[float, ...]]
+
+
+def read_segmentation(path: Path, grid: Grid) -> dict[str, Masks]:
+    """The masks of a segmentation by name, on the slices of a scan.
 
     Parameters
     ----------
     path
         A Segmentation whose segments are called "lung" and "lesion", or have their codes;
         others are left out.
-    uids
-        SOP Instance UIDs of the slices; one without a frame has an empty mask.
+    grid
+        Of the scan; a slice without a frame has an empty mask.
 
     Returns
     -------
@@ -86,7 +105,8 @@ def read_segmentation(path: Path, uids: Sequence[str]) -> dict[str, Masks]:
     Raises
     ------
     CliError
-        When the file is none, has neither segment, or was drawn on other images.
+        When the file is none, has neither segment, was drawn on other images, or its
+        frames do not lie as these.
     """
     try:
         with warnings.catch_warnings():
@@ -102,15 +122,51 @@ def read_segmentation(path: Path, uids: Sequence[str]) -> dict[str, Masks]:
     if not numbers:
         raise CliError(f"{path} has no segment called lesion or lung")
     drawn_on = {uid for _, _, uid in found.get_source_image_uids()}
-    if other := drawn_on - set(uids):
+    if other := drawn_on - set(grid.corners):
         raise CliError(f"{path} was drawn on other images: {len(other)} of its slices are not ours")
-    planes = found.get_pixels_by_source_instance(
-        [*uids],
-        segment_numbers=[*numbers.values()],
-        assert_missing_frames_are_empty=True,
-        ignore_spatial_locations=True,
-    )
+    _check_lie(path, found, grid)
+    try:
+        planes = found.get_pixels_by_source_instance(
+            [*grid.corners],
+            segment_numbers=[*numbers.values()],
+            assert_missing_frames_are_empty=True,
+            ignore_spatial_locations=True,
+        )
+    except (RuntimeError, *_UNFIT) as error:
+        raise CliError(f"{path} cannot be read: {error}") from error
     return {name: planes[..., index] > 0 for index, name in enumerate(numbers)}
+
+
+def _check_lie(path: Path, found: Dataset, grid: Grid) -> None:
+    """Raise CliError when a frame is turned, or lies elsewhere, than the image it refers to."""
+    shared = found.SharedFunctionalGroupsSequence[0]
+    for frame in found.PerFrameFunctionalGroupsSequence:
+        lie = _first(frame, "PlaneOrientationSequence") or _first(
+            shared, "PlaneOrientationSequence"
+        )
+        turned = lie is not None and not np.allclose(
+            lie.ImageOrientationPatient, grid.orientation, atol=_TURNED
+        )
+        place, derivation = (
+            _first(frame, name) for name in ("PlanePositionSequence", "DerivationImageSequence")
+        )
+        source = _first(derivation, "SourceImageSequence") if derivation is not None else None
+        away = (
+            place is not None
+            and source is not None
+            and not np.allclose(
+                place.ImagePositionPatient,
+                grid.corners[source.ReferencedSOPInstanceUID],
+                atol=_AWAY_MM,
+            )
+        )
+        if turned or away:
+            raise CliError(f"{path}: its frames do not lie as the images that they were drawn on")
+
+
+def _first(group: Dataset, name: str) -> Dataset | None:
+    sequence = group.get(name)
+    return sequence[0] if sequence else None
 
 
 def _segmentation(
