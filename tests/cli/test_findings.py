@@ -92,7 +92,9 @@ def test_the_report_shows_lobes_and_sides() -> None:
         "400 ml, 10.0 %",
         "right upper lobe",
         "right lung",
+        "our normals",
         "0.25",
+        "0.65",
         "88 %",
     ):
         assert words in shown

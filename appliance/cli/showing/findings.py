@@ -80,8 +80,9 @@ def findings_rows(report: pb.Report) -> Iterator[tuple[str, str]]:
         yield "ground glass", _volume(found.ggo_ml, found.ggo_percent)
         yield "consolidation", _volume(found.consolidation_ml, found.consolidation_percent)
     if report.HasField("normal"):
-        yield "HU against the reference: Hellinger distance", f"{report.normal.hellinger:.2f}"
-        yield "intersection over union", f"{report.normal.intersection_over_union:.2f}"
+        yield "HU compared with", report.normal.reference
+        yield "  Hellinger distance", f"{report.normal.hellinger:.2f}"
+        yield "  intersection over union", f"{report.normal.intersection_over_union:.2f}"
     if report.HasField("severity_probability"):
         yield "severe by the site's own fit", f"{100 * report.severity_probability:.0f} %"
 
