@@ -29,7 +29,9 @@ METAL_HU = 2500
 #: With fewer squares of it, a scan says nothing of its noise or its blood.
 FEWEST_SQUARES = 100
 
-#: Noise at which PO begins to move by more than the scores' own error, HU.
+#: Noise with which PO of a slice moves by 0.25 points on average and 2.6 at most, HU: noise
+#: added to 36 slices of 11 patients, ``python -m calibration.quality --data CASES --slices 3
+#: --noise 20,30,40,50,60``. At 45 HU it is 0.12 and 1.0.
 STRONG_NOISE_HU = 60.0
 #: Blood without contrast agent has 30 to 65 HU; heart and vessels with it have more than 90.
 CONTRAST_HU = 85.0

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-#: Side of a square, mm.
+#: Side of a square, mm; rather more than less, so that noise does not show in its mean.
 SQUARE_MM = 4.2
 #: A square within which every pixel is above this holds neither air nor a share of lung, HU.
 TISSUE_HU = -250
 #: Squares so far from lung are near it (about 25 mm).
 NEAR = 6
 _LOWEST_HU, _HIGHEST_HU = -1024, 2047
-_MOST_PIXELS = 22
+_MOST_PIXELS, _SPARE_PIXELS = 22, 0.25
 
 Counts = npt.NDArray[np.int32]
 Map = npt.NDArray[np.bool_]
@@ -62,7 +63,8 @@ class Squares:
             Between rows, and between columns; the finer one says how many pixels a
             square has.
         """
-        side = min(max(2, round(SQUARE_MM / min(spacing_mm))), _MOST_PIXELS)
+        side = math.ceil(SQUARE_MM / min(spacing_mm) - _SPARE_PIXELS)
+        side = min(max(2, side), _MOST_PIXELS)
         clipped = np.clip(hu, _LOWEST_HU, _HIGHEST_HU)
         total, total_of_squares = _moments(clipped, side)
         air = _count(clipped <= TISSUE_HU, side)

@@ -1,9 +1,10 @@
-"""``python -m calibration.quality``: how well movement is found, on slices that were moved.
+"""``python -m calibration.quality``: how well movement is found, and what noise does.
 
 Takes slices of labelled scans, moves the body while their views are taken
 (:mod:`calibration.quality.motion`), segments them with the shipped models, and prints
 sensitivity, specificity and area under the ROC curve of the motion flag by movement
-and amplitude, and the mean percentage of opacity found, as JSON.
+and amplitude, and the mean percentage of opacity found, as JSON. With ``--noise`` it adds
+noise instead, and prints how far the percentage of opacity moves.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import logging
 from pathlib import Path
 
 from calibration.evaluation import EvaluationError, find_cases, load_engines, read_case
-from calibration.quality.figures import motion_figures
-from calibration.quality.taking import Scanner, Taken
+from calibration.quality.figures import Record, motion_figures, noise_figures
+from calibration.quality.taking import Noisy, Scanner, Taken
 from engines.artefacts import ModelError
 from engines.runtimes import RuntimeUnavailableError
 from engines.training.cases import patients_of
@@ -45,13 +46,29 @@ def measure(data: Path, slices: int, amplitudes_mm: list[float]) -> list[Taken]:
     return taken
 
 
+def measure_noise(data: Path, slices: int, added_hu: list[float]) -> list[Noisy]:
+    """So many slices of each case under a folder, with noise; errors of :func:`measure`."""
+    scanner = Scanner(*load_engines())
+    taken: list[Noisy] = []
+    for folder in find_cases(data):
+        taken += scanner.take_noisy(read_case(folder), slices, added_hu)
+        logger.info("%s: %d images so far", folder.absolute().name, len(taken))
+    if not taken:
+        raise EvaluationError(f"{data}: no slice has a lung label")
+    return taken
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Measure as the command line says."""
     parser = _parser()
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     try:
-        figures = motion_figures(measure(given.data, given.slices, given.amplitudes))
+        figures: Record | list[Record]
+        if given.noise:
+            figures = noise_figures(measure_noise(given.data, given.slices, given.noise))
+        else:
+            figures = motion_figures(measure(given.data, given.slices, given.amplitudes))
         text = json.dumps(figures, indent=1)
         if given.out:
             given.out.write_text(text + "\n", encoding="utf-8")
@@ -67,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--amplitudes", type=_lengths, default=[3.0, 6.0, 10.0], help="mm, comma-separated"
     )
+    parser.add_argument("--noise", type=_lengths, help="added noise, HU, comma-separated")
     parser.add_argument("--out", type=Path, help="JSON file")
     return parser
 
@@ -74,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
 def _lengths(text: str) -> list[float]:
     lengths = [float(part) for part in text.split(",")]
     if not lengths or min(lengths) <= 0:
-        raise argparse.ArgumentTypeError(f"amplitudes are lengths above 0, not {text!r}")
+        raise argparse.ArgumentTypeError(f"these are numbers above 0, not {text!r}")
     return lengths
 
 

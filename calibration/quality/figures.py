@@ -1,16 +1,19 @@
-"""How well moved slices are told from slices at rest."""
+"""How well moved slices are told from slices at rest, and what noise does to PO."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
+from appliance.quantify.quality import scan_quality
 from calibration.evaluation.discrimination import delong, proportion, youden_cut
 from calibration.quality.motion import Movement
-from calibration.quality.taking import Taken
+from calibration.quality.taking import Noisy, Taken
 
 Record = dict[str, object]
+Values = npt.NDArray[np.float64]
 _ON_THE_THRESHOLD = 1.0
 _TWO_SIDED_95 = 1.96
 
@@ -35,6 +38,35 @@ def motion_figures(taken: Sequence[Taken]) -> Record:
             for movement in Movement
             for amplitude in _amplitudes(taken, movement)
         ],
+    }
+
+
+def noise_figures(taken: Sequence[Noisy]) -> list[Record]:
+    """By the noise that was added: what was measured, and how far PO moved from no noise."""
+    plain = {(one.case, one.index): one.po for one in taken if one.added_hu == 0}
+    return [
+        _noise(added, [one for one in taken if one.added_hu == added], plain)
+        for added in sorted({one.added_hu for one in taken})
+    ]
+
+
+def _noise(added: float, some: Sequence[Noisy], plain: dict[tuple[str, int], float]) -> Record:
+    measured = []
+    for case in sorted({one.case for one in some}):
+        slices = [one.quality for one in some if one.case == case]
+        measured.append(scan_quality(slices, [1.0] * len(slices)))
+    noise = [one.noise_hu for one in measured if one.noise_hu is not None]
+    moved = [abs(one.po - plain[one.case, one.index]) for one in some]
+    return {
+        "added_hu": added,
+        "noise_hu": [round(float(one), 1) for one in np.quantile(noise, (0, 0.5, 1))]
+        if noise
+        else None,
+        "po_moved_mean": round(float(np.mean(moved)), 3),
+        "po_moved_most": round(max(moved), 3),
+        "flagged": sum(one.has_strong_noise for one in measured),
+        "called_moved": sum(one.has_motion for one in measured),
+        "scans": len(measured),
     }
 
 
@@ -66,10 +98,17 @@ def _by_patient(moved: Sequence[Taken], still: Sequence[Taken]) -> tuple[float, 
     hits, spared = [], []
     for patient in sorted({one.patient for one in still}):
         others = [[one for one in part if one.patient != patient] for part in (moved, still)]
-        cut = youden_cut(_scores(others[0]), _scores(others[1])).value
+        cut = _cut(_scores(others[0]), _scores(others[1]))
         hits += [one.score > cut for one in moved if one.patient == patient]
         spared += [one.score <= cut for one in still if one.patient == patient]
     return round(float(np.mean(hits)), 4), round(float(np.mean(spared)), 4)
+
+
+def _cut(moved: Values, still: Values) -> float:
+    """The cut with the largest Youden index; above everything where all scores are equal."""
+    if moved.min() == moved.max() == still.min() == still.max():
+        return float(moved.max())
+    return youden_cut(moved, still).value
 
 
 def _moved(one: Taken) -> bool:
@@ -87,7 +126,7 @@ def _share(some: Sequence[Taken], holds: Callable[[Taken], bool]) -> Record:
     }
 
 
-def _scores(some: Sequence[Taken]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+def _scores(some: Sequence[Taken]) -> Values:
     return np.array([one.score for one in some], np.float64)
 
 

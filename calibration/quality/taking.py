@@ -1,4 +1,4 @@
-"""Slices of labelled scans, at rest and moved, as the daemon measures them."""
+"""Slices of labelled scans, at rest, moved and with noise, as the daemon measures them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from appliance.quantify.movement import (
     DARK_TISSUE_SHARE,
     MotionCounts,
 )
-from appliance.quantify.quality import measure_slice
+from appliance.quantify.quality import SliceQuality, measure_slice
 from appliance.scan.scan import ScanPolicy
 from calibration.evaluation import LabelledCase, segment_case
 from calibration.quality.motion import Motion, Movement, moved_slice
+from calibration.quality.noise import noisier
 from engines.segmenter import Segmenter
 
 #: Lung of a slice that is taken, pixels; and how far from the scan's ends it lies.
@@ -58,6 +59,29 @@ class Taken:
         return min(lung, counts.dark_tissue / counts.tissue / DARK_TISSUE_SHARE)
 
 
+@dataclass(frozen=True, slots=True)
+class Noisy:
+    """One slice with noise added to what it has.
+
+    Parameters
+    ----------
+    case, index
+        Which slice.
+    added_hu
+        Standard deviation; 0 for the slice as it is.
+    quality
+        As measured.
+    po
+        Percent of the slice's lung that was called lesion.
+    """
+
+    case: str
+    index: int
+    added_hu: float
+    quality: SliceQuality
+    po: float
+
+
 class Scanner:
     """Takes slices with the shipped models' masks, as a scan of one slice.
 
@@ -76,29 +100,37 @@ class Scanner:
         """Some slices of a case as they are, at rest, and with each movement."""
         rng = np.random.default_rng(crc32(case.name.encode()))
         for index in spread_slices(case, slices):
-            yield self._measured(case, patient, index, None, case.hu[index])
+            dz, dy, _ = case.spacing_mm
+            quality, po = self._measured(case, index, case.hu[index])
+            yield Taken(case.name, patient, index, None, quality.motion, po)
             for motion in motions(amplitudes_mm, rng):
-                dz, dy, _ = case.spacing_mm
                 hu = moved_slice(case.hu, case.lung[index] == 1, index, (dz, dy), motion)
-                yield self._measured(case, patient, index, motion, hu)
+                quality, po = self._measured(case, index, hu)
+                yield Taken(case.name, patient, index, motion, quality.motion, po)
+
+    def take_noisy(
+        self, case: LabelledCase, slices: int, added_hu: Sequence[float]
+    ) -> Iterator[Noisy]:
+        """Some slices of a case as they are, and with each noise."""
+        rng = np.random.default_rng(crc32(case.name.encode()))
+        for index in spread_slices(case, slices):
+            for added in (0.0, *added_hu):
+                hu = noisier(case.hu[index], added, rng) if added else case.hu[index]
+                yield Noisy(case.name, index, added, *self._measured(case, index, hu))
 
     def _measured(
-        self,
-        case: LabelledCase,
-        patient: str,
-        index: int,
-        motion: Motion | None,
-        hu: npt.NDArray[np.int16],
-    ) -> Taken:
+        self, case: LabelledCase, index: int, hu: npt.NDArray[np.int16]
+    ) -> tuple[SliceQuality, float]:
+        """The quality of an image in place of a slice, and the PO found in it."""
         label = slice(index, index + 1)
         alone = replace(
             case, hu=hu[None], lesion=case.lesion[label], lung=case.lung[label], lesion_b=None
         )
         found = segment_case(alone, self._segmenter, self._policy)
         lung = found.lung[0].astype(np.bool_)
-        counts = measure_slice(hu, lung, case.spacing_mm[1:]).motion
         lung_px, lesion_px = int(lung.sum()), int(np.count_nonzero(found.lesion[0]))
-        return Taken(case.name, patient, index, motion, counts, 100.0 * lesion_px / max(lung_px, 1))
+        quality = measure_slice(hu, lung, case.spacing_mm[1:])
+        return quality, 100.0 * lesion_px / max(lung_px, 1)
 
 
 def motions(amplitudes_mm: Sequence[float], rng: np.random.Generator) -> list[Motion]:
