@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from appliance.quantify.movement import NOTHING_SEEN, MotionCounts, count_motion
-from appliance.quantify.squares import Counts, Map, Squares, grown
+from appliance.quantify.squares import Counts, Map, Squares, count_in_squares, grown
 
 #: Squares whose mean lies here are soft tissue, HU (Christianson et al. 2015).
 SOFT_HU = (0, 100)
@@ -54,7 +54,7 @@ class SliceQuality:
         the lungs by their mean from BLOOD_FROM_HU on; 1 HU a bin, 256 unsigned 16-bit
         numbers, little-endian; empty where there is no square.
     metal_px
-        Pixels from METAL_HU on.
+        Pixels from METAL_HU on in the body; electrodes and leads on the skin are not counted.
     motion
         Dark streaks.
     """
@@ -150,7 +150,7 @@ def measure_slice(
     return SliceQuality(
         _packed(_soft_deviations(squares)),
         _packed(_blood_means(squares) - BLOOD_FROM_HU),
-        int(np.count_nonzero(hu >= METAL_HU)),
+        _metal_px(hu, squares),
         count_motion(squares),
     )
 
@@ -197,6 +197,13 @@ def _blood_means(squares: Squares) -> Counts:
     between[round(rows[0] + FRONT_SHARE * (rows[-1] - rows[0])) :] = False
     chosen = between & squares.off_lung & ~squares.below(BLOOD_FROM_HU)
     return squares.total[chosen] // squares.pixels
+
+
+def _metal_px(hu: npt.NDArray[np.int16], squares: Squares) -> int:
+    metal = hu >= METAL_HU
+    if not metal.any():
+        return 0
+    return int(count_in_squares(metal, squares)[squares.inside].sum())
 
 
 def _left_of(lung: Map) -> Map:

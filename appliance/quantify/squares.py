@@ -15,6 +15,8 @@ SQUARE_MM = 4.2
 TISSUE_HU = -250
 #: Squares so far from lung are near it (about 25 mm).
 NEAR = 6
+#: What lies within so many squares of an edge of the body is on its skin (about 10 mm).
+_SKIN = 2
 _LOWEST_HU, _HIGHEST_HU = -1024, 2047
 _MOST_PIXELS, _SPARE_PIXELS = 22, 0.25
 
@@ -91,6 +93,29 @@ class Squares:
     @property
     def near_lung(self) -> Map:
         return grown(self.any_lung, NEAR)
+
+    @property
+    def inside(self) -> Map:
+        """Squares in the body, not on its skin: tissue lies further out on all four sides."""
+        found = np.ones(self.tissue.shape, np.bool_)
+        for axis in (0, 1):
+            for view, seen in (
+                (found, self.tissue),
+                (np.flip(found, axis), np.flip(self.tissue, axis)),
+            ):
+                before = np.logical_or.accumulate(seen, axis=axis)
+                out = [slice(None)] * 2
+                out[axis] = slice(None, _SKIN)
+                view[tuple(out)] = False
+                out[axis], shifted = slice(_SKIN, None), [slice(None)] * 2
+                shifted[axis] = slice(None, -_SKIN)
+                view[tuple(out)] &= before[tuple(shifted)]
+        return found
+
+
+def count_in_squares(plane: Map, squares: Squares) -> Counts:
+    """True pixels of each square, of a plane that these squares were made of."""
+    return _count(plane, math.isqrt(squares.pixels))
 
 
 def grown(region: Map, squares: int = 1) -> Map:

@@ -78,6 +78,13 @@ def test_fat_between_the_lungs_is_no_blood(chest: Phantom) -> None:
     assert measured(chest, fat).blood_pool_hu is None
 
 
+def test_a_lead_on_the_skin_is_no_metal_in_the_body(chest: Phantom) -> None:
+    hu = chest.hu.copy()
+    skin = np.flatnonzero(hu[6, :, 96] > -200)[0]
+    hu[6, skin - 3 : skin + 1, 94:99] = 3000
+    assert measured(chest, hu).metal_mm2 == 0
+
+
 def test_metal_is_measured_by_its_area(chest: Phantom) -> None:
     hu = chest.hu.copy()
     hu[6, 100:104, 50:55] = 3000
