@@ -1,20 +1,28 @@
 """``python -m calibration.lobes.evaluate``: how good a lobes model is, as JSON.
 
 On labelled scans: share of lung with the right lobe, Dice and volume of each lobe.
-On a lung mask with fissure points: distance of the points to the fissures found. The
-mask has no image, so lung of one value stands in for it.
+On a lung mask with fissure points: distance of the points to the fissures found, with the
+patient's image or, where there is none, with lung of one value.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from calibration.lobes.fissures import FISSURES, distances, load_mask, load_points
+from calibration.lobes.fissures import (
+    FISSURES,
+    distances,
+    load_image,
+    load_mask,
+    load_points,
+    load_thirds,
+)
 from calibration.lobes.lowering import LUNG_VALUE, LowScan, load_scan
 from calibration.lobes.sides import split_sides
 from calibration.lobes.template import load_template, register
@@ -66,25 +74,57 @@ def fissure_distances(
     }
 
 
-def on_mask(
-    finder: LobeFinder, mask_path: Path, points_path: Path, template: Path | None
-) -> dict[str, object]:
+@dataclass(frozen=True)
+class Reference:
+    """Files about one patient: a lung mask with fissure points, and what else there is of him.
+
+    Without an image, lung of one value stands in for it.
+    """
+
+    mask: Path
+    points: Path
+    image: Path | None = None
+    thirds: Path | None = None
+    template: Path | None = None
+
+
+def on_reference(finder: LobeFinder, given: Reference) -> dict[str, object]:
     """Distances of the fissure points to the model's fissures, and to the template's."""
-    mask = load_mask(mask_path)
-    points = load_points(points_path, mask)
-    z, y, x = mask.spacing
+    mask = load_mask(given.mask)
+    points = load_points(given.points, mask)
+    z, y, x = (float(mm) for mm in mask.spacing)
     planes = np.where(mask.lung, np.float32(LUNG_VALUE), np.float32(1))
-    labels = finder.find(planes, mask.lung, np.arange(len(planes)) * z, (y, x))
+    if given.image is not None:
+        low, high = finder.engine.spec.window_hu
+        planes = np.clip((load_image(given.image, given.mask) - low) / (high - low), 0, 1)
+    positions = np.asarray(np.arange(len(planes)) * z, np.float64)
+    labels = finder.find(planes, mask.lung, positions, (y, x))
     shares = np.bincount(labels[labels > 0], minlength=6)[1:] / np.count_nonzero(labels)
     result: dict[str, object] = {
         "model": fissure_distances(labels, mask.spacing, points),
         "volume_share_percent": _by_lobe(100 * shares),
     }
-    if template is not None:
-        spacing = (float(z), float(y), float(x))
-        registered = register(load_template(template), split_sides(mask.lung, spacing), spacing)
+    if given.thirds is not None:
+        result["thirds"] = against_thirds(labels, load_thirds(given.thirds, given.mask))
+    if given.template is not None:
+        template, sides = load_template(given.template), split_sides(mask.lung, (z, y, x))
+        registered = register(template, sides, (z, y, x))
         result["template"] = fissure_distances(registered, mask.spacing, points)
     return result
+
+
+def against_thirds(labels: Labels, thirds: Labels) -> dict[str, object]:
+    """Share of lung on the right side, and how each lobe divides into upper to lower third."""
+    known = (labels > 0) & (thirds > 0)
+    right = (labels[known] <= 3) == (thirds[known] <= 3)
+    table = {
+        name: [
+            round(float(np.mean((thirds[known & (labels == label)] - 1) % 3 == third)), 3)
+            for third in range(3)
+        ]
+        for label, name in enumerate(LOBE_NAMES, start=1)
+    }
+    return {"right_side_share": round(float(right.mean()), 4), "upper_middle_lower": table}
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -97,6 +137,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--scans", type=Path, nargs="*", default=[], help="labelled scans, .npz")
     parser.add_argument("--mask", type=Path, help="lung mask with fissure points")
     parser.add_argument("--points", type=Path, help="CSV of fissure points")
+    parser.add_argument("--image", type=Path, help="CT of the mask's patient")
+    parser.add_argument("--thirds", type=Path, help="labels of the thirds of the mask's lungs")
     parser.add_argument("--template", type=Path, help="lobe template, to compare with")
     given = parser.parse_args(arguments)
     specs = [spec for spec in load_repository(given.repository) if spec.role == "lobes"]
@@ -107,7 +149,10 @@ def main(arguments: list[str] | None = None) -> None:
         if scan.labels is not None:
             result[path.stem] = agreement(find(finder, scan), scan.labels)
     if given.mask and given.points:
-        result["fissures"] = on_mask(finder, given.mask, given.points, given.template)
+        result["fissures"] = on_reference(
+            finder,
+            Reference(given.mask, given.points, given.image, given.thirds, given.template),
+        )
     print(json.dumps(result, indent=1))
 
 

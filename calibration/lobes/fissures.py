@@ -47,6 +47,34 @@ def load_mask(path: Path) -> LungMask:
     return LungMask(lung, np.array(image.GetOrigin()[::-1]), np.array(image.GetSpacing()[::-1]))
 
 
+def load_image(path: Path, like: Path) -> npt.NDArray[np.float32]:
+    """A CT of the mask's patient on the mask's grid, HU, interpolated linearly."""
+    grid = sitk.DICOMOrient(sitk.ReadImage(str(like)), "LPS")
+    image = sitk.Cast(sitk.ReadImage(str(path)), sitk.sitkFloat32)
+    moved = sitk.Resample(image, grid, sitk.Transform(), sitk.sitkLinear, -1000.0)
+    return np.asarray(sitk.GetArrayFromImage(moved), np.float32)
+
+
+def load_thirds(path: Path, like: Path) -> Labels:
+    """Thirds of the lungs on the mask's grid: 1 to 3 upper to lower right, 4 to 6 left.
+
+    The low byte of the file's labels: 9 to 11 and 12 to 14 are the thirds of one side each.
+    """
+    grid = sitk.DICOMOrient(sitk.ReadImage(str(like)), "LPS")
+    moved = sitk.Resample(
+        sitk.ReadImage(str(path)), grid, sitk.Transform(), sitk.sitkNearestNeighbor
+    )
+    kinds = sitk.GetArrayFromImage(moved) & 255
+    sides = [np.isin(kinds, kind) for kind in ((9, 10, 11), (12, 13, 14))]
+    columns = [float(np.nonzero(side)[2].mean()) for side in sides]
+    thirds = np.zeros(kinds.shape, np.uint8)
+    for first, column in zip((9, 12), columns, strict=True):
+        offset = 1 if column == min(columns) else 4
+        for third in range(3):
+            thirds[kinds == first + third] = offset + third
+    return thirds
+
+
 def load_points(path: Path, mask: LungMask) -> dict[str, Points]:
     """Fissure points that lie in a mask, as (slice, row, column) of it, by fissure.
 
@@ -63,7 +91,7 @@ def load_points(path: Path, mask: LungMask) -> dict[str, Points]:
 def _inside(places: Points, mask: LungMask) -> Points:
     voxels = (places - mask.origin) / mask.spacing
     nearest = np.rint(voxels).astype(int)
-    within = ((nearest >= 0) & (nearest < mask.lung.shape)).all(axis=1)
+    within = np.asarray(((nearest >= 0) & (nearest < mask.lung.shape)).all(axis=1))
     within[within] = mask.lung[tuple(nearest[within].T)]
     return voxels[within]
 

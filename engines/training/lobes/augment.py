@@ -18,8 +18,9 @@ from engines.training.models import WINDOW_HU
 _HU = 1.0 / (WINDOW_HU[1] - WINDOW_HU[0])
 #: Of a fine region, about; only that it is not small matters.
 _VOXEL_MM = 2.4
-#: How often a lung shows nothing but its shape.
-_BLANK_SHARE = 0.08
+#: How often a real lung shows nothing but its shape. A phantom always shows its fissures: they
+#: lie as it was drawn, and its shape alone must not be mistaken for a patient's.
+_BLANK_SHARE = 0.25
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +45,9 @@ def draw(scan: LobeScan, rng: np.random.Generator, shape: tuple[int, int, int] =
     total, share = _sampled(both, grid, "bilinear")[0]
     found = _sampled(labels[None, None].float(), grid, "nearest")[0, 0]
     inside = share >= 0.5
-    seen = _graded(total / share.clamp(min=0.5), inside, rng)
+    blank = not scan.synthetic and rng.random() < _BLANK_SHARE
+    shade = _blank if blank else _graded
+    seen = shade(total / share.clamp(min=0.5), inside, rng)
     seen = torch.where(inside, seen.clamp(1e-3, 1), torch.zeros(()))
     if rng.random() < 0.15:
         seen = seen * (1 - _ball(inside, rng, 4, 12).float())
@@ -106,20 +109,26 @@ def _sampled(volume: Tensor, grid: Tensor, mode: str) -> Tensor:
     return F.grid_sample(volume, grid, mode=mode, padding_mode="zeros", align_corners=False)
 
 
-def _graded(values: Tensor, inside: Tensor, rng: np.random.Generator) -> Tensor:
-    """Another scanner's HU and dose, with painted disease; or nothing but shape."""
+def _blank(values: Tensor, inside: Tensor, rng: np.random.Generator) -> Tensor:
+    """Nothing but shape: lung of one value, and noise."""
+    level = (rng.uniform(-900, -780) - WINDOW_HU[0]) * _HU
+    return level + _noise(values, rng) * float(rng.uniform(0, 20) * _HU)
+
+
+def _noise(like: Tensor, rng: np.random.Generator) -> Tensor:
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    noise = torch.randn(values.shape, generator=generator)
-    if rng.random() < _BLANK_SHARE:
-        level = (rng.uniform(-900, -780) - WINDOW_HU[0]) * _HU
-        return level + noise * float(rng.uniform(0, 20) * _HU)
+    return torch.randn(like.shape, generator=generator)
+
+
+def _graded(values: Tensor, inside: Tensor, rng: np.random.Generator) -> Tensor:
+    """Another scanner's HU and dose, with painted disease."""
     for _ in range(int(rng.integers(0, 4))):
         region = _ball(inside, rng, 3, 22)
         level = float((rng.uniform(-700, 50) - WINDOW_HU[0]) * _HU)
         share = region.float() * float(rng.uniform(0.6, 0.95))
         values = values + share * (torch.maximum(values, torch.tensor(level)) - values)
     values = values + float(rng.uniform(-30, 30) * _HU)
-    return values + noise * float(max(rng.uniform(-15, 25), 0) * _HU)
+    return values + _noise(values, rng) * float(max(rng.uniform(-20, 20), 0) * _HU)
 
 
 def _ball(inside: Tensor, rng: np.random.Generator, smallest: float, largest: float) -> Tensor:

@@ -23,7 +23,7 @@ from engines.training.state import Average, load_checkpoint, save_checkpoint
 logger = logging.getLogger(__name__)
 
 #: Share of the samples that are real scans; the rest are phantoms.
-_REAL_SHARE = 0.45
+_REAL_SHARE = 0.5
 _WARM_UP_STEPS = 40
 _REPORT_STEPS = 20
 _CHECKPOINT_S = 60.0

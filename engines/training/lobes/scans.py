@@ -29,10 +29,13 @@ class LobeScan:
         float16 in [0, 1] by the models' shared window; 0 outside the lungs.
     labels
         uint8: lobes 1 to 5, 0 outside the lungs.
+    synthetic
+        A phantom.
     """
 
     values: npt.NDArray[np.float16]
     labels: npt.NDArray[np.uint8]
+    synthetic: bool
 
 
 @lru_cache(_KEPT)
@@ -52,7 +55,8 @@ def load_scan(path: Path) -> LobeScan:
     nearest = np.ix_(
         *(_nearest(place, axis.places) for place, axis in zip(places, region.axes, strict=True))
     )
-    return LobeScan(values.astype(np.float16), np.where(values > 0, labels[nearest], 0))
+    seen = np.where(values > 0, labels[nearest], 0)
+    return LobeScan(values.astype(np.float16), seen, _is_phantom(path))
 
 
 def _nearest(
@@ -76,5 +80,9 @@ def find_scans(folders: list[Path], held_out: list[str]) -> tuple[list[Path], li
     kept = {name: path for name, path in found.items() if name not in held_out}
     if not kept:
         raise ValueError("no scan to train on")
-    phantoms = [path for name, path in kept.items() if name.startswith("phantom")]
-    return [path for path in kept.values() if path not in phantoms], phantoms
+    real = [path for path in kept.values() if not _is_phantom(path)]
+    return real, [path for path in kept.values() if _is_phantom(path)]
+
+
+def _is_phantom(path: Path) -> bool:
+    return path.name.startswith("phantom")
