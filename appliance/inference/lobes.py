@@ -155,7 +155,7 @@ def _spread(labels: Labels, lung: Cells) -> Labels:
     """Labels of every coarse pixel with any lung in it: those without one take a neighbour's."""
     wide = np.zeros((COARSE + 2, COARSE + 2), np.uint8)
     wide[1:-1, 1:-1] = labels
-    row, column = np.nonzero((lung > 0) & (labels == 0))
+    row, column = divmod(np.flatnonzero((lung > 0) & (labels == 0)), COARSE)
     flat, places = wide.ravel(), (row + 1) * wide.shape[1] + column + 1
     for _ in range(_REACH):
         if not places.size:

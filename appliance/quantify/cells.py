@@ -36,6 +36,19 @@ def count_cells(
         return counted
     edges = np.searchsorted(columns, np.arange(cells + 1))
     line, begin, end = rows[row], columns[first], columns[last]
+    box = slice(line[0], line[-1] + 1), slice(begin.min(), end.max() + 1)
+    height, width = (int(part.stop - part.start) for part in box)
+    line, left, right = line - box[0].start, begin - box[1].start, end - box[1].start
+    shape = (height, width + 1)
+    begins, ends = _at(shape, line, left), _at(shape, line, right + 1)
+    covered = np.cumsum(begins - ends, axis=1, dtype=np.int32)[:, :width]
+    cut_off = _at(shape, line, left, first - edges[begin])
+    cut_off += _at(shape, line, right, edges[end + 1] - 1 - last)
+    widths = np.diff(edges).astype(np.int32)[box[1]]
+    counted[box] = covered * widths - cut_off[:, :width]
+    return counted
+    edges = np.searchsorted(columns, np.arange(cells + 1))
+    line, begin, end = rows[row], columns[first], columns[last]
     lowest, highest = int(line[0]), int(line[-1])
     line, shape = line - lowest, (highest - lowest + 1, cells + 1)
     begins, ends = _at(shape, line, begin), _at(shape, line, end + 1)

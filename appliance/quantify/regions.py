@@ -68,7 +68,7 @@ def count_regions(
     """
     counts = []
     for cells in kinds:
-        filled = np.flatnonzero(cells)
+        filled = np.flatnonzero(cells != 0)
         pixels = np.take(cells, filled)
         counts.append(np.bincount(np.take(labels, filled), pixels, regions + 1))
     return np.array(counts).astype(np.int64)
