@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from breathhold.v1 import model_pb2, model_pb2_grpc, types_pb2
 from breathhold.v1 import scan_pb2 as pb
-from breathhold.v1 import types_pb2
 from engines.lobes import LOBE_NAMES, LobeFinder
 from engines.runtimes import DeviceLostError
 from tests.bench_runtime import Registering
@@ -65,6 +66,16 @@ def test_lobes_are_parts_of_the_whole(undisturbed: Answers) -> None:
     assert report.ct_score >= report.lss
     assert report.models["lobes"].name == "lobes"
     assert "LOBES_FAILED" not in {warning.reason for warning in report.warnings}
+
+
+def test_the_lobes_model_is_listed(box: Box) -> None:
+    with grpc.insecure_channel(box.grpc) as channel:
+        stub = model_pb2_grpc.ModelServiceStub(channel)
+        answer = stub.ListModels(model_pb2.ListModelsRequest(), timeout=10)
+    (model,) = [one for one in answer.models if one.role == "lobes"]
+    assert model.warm
+    assert model.runtime == "openvino"
+    assert len(model.reference.sha256) == 64
 
 
 def test_densities_add_up(undisturbed: Answers) -> None:
