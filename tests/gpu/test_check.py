@@ -24,7 +24,7 @@ from tests.gpu.check.kernel import compare_kernels
 from tests.gpu.check.parts import Choice, Found, Outcome, Part, run_part
 from tests.gpu.check.roofline import PEAKS, Work, peak_of, work_of
 from tests.gpu.check.suite import read_report
-from tests.gpu.check.writing import BEGIN, END, MarksMissingError, markdown, write_into
+from tests.gpu.check.writing import BEGIN, END, MarksMissingError, markdown, merged, rewrite
 from tests.tiny_models import write_tiny_repository
 
 pytestmark = pytest.mark.timeout(600)  # a phantom takes seconds, a busy machine more
@@ -95,23 +95,49 @@ def test_the_table_lies_between_the_marks(outcomes: dict[str, Any]) -> None:
     assert page.startswith(f"Before.\n{BEGIN}\n")
     assert page.endswith(f"{END}\nAfter.\n")
     assert "an earlier table" not in page
-    assert "| slabs | passed |" in page
+    assert "### slabs\n\n**Passed**. Run: " in page
     assert "### path" in page
     assert str(outcomes["all"]["versions"]["DALI"]) in page
+
+
+def test_a_run_of_some_parts_leaves_the_others_as_they_were() -> None:
+    order = ("what", "dali", "slabs")
+    slow = Outcome("slabs", "passed", "", [{"ms": 2.0}], ["A note."])
+    waiting = Outcome("dali", "not run", "no DALI")
+    first = merged("Nothing has run.\n", [slow, waiting], {"GPU": "T4"}, order)
+    assert "Nothing" not in first
+    assert first.index("### dali\n\n**Not run**: no DALI. ") < first.index("### slabs\n")
+    exact = Outcome("dali", "failed", "it broke")
+    second = merged(first, [replace(slow, state="not run"), exact], {"GPU": "H200"}, order)
+    assert "### dali\n\n**Failed**: it broke. Run: GPU H200.\n" in second
+    assert second[second.index("### slabs") :] == first[first.index("### slabs") :]
+    assert merged(second, [], {}, order) == second
+    assert "dali" not in merged(second, [], {}, ("slabs",))
+
+
+def test_a_part_that_cannot_be_imported_has_failed(tmp_path: Path) -> None:
+    part = Part("some", "", check._apart("no_such_module", "run"))
+    outcome = run_part(part, choice(tmp_path))
+    assert outcome.state == "failed"
+    assert "no_such_module" in outcome.reason
+
+
+def test_every_part_has_a_name_for_all_of_them() -> None:
+    assert check._names("all") == [part.name for part in check.PARTS]
 
 
 def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("Nothing here.\n")
     with pytest.raises(MarksMissingError, match=r"page\.md has no place"):
-        write_into(page, "table")
+        rewrite(page, lambda old: "table")
     assert page.read_text() == "Nothing here.\n"
 
 
 def test_the_documentation_has_the_marks(tmp_path: Path) -> None:
     page = tmp_path / "gpu.md"
     page.write_text(check.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
-    write_into(page, "| a table |")
+    rewrite(page, lambda old: "| a table |")
     assert "| a table |" in page.read_text(encoding="utf-8")
 
 
@@ -220,9 +246,12 @@ def test_the_gain_of_int8_is_told() -> None:
 
 def test_gpus_are_known_by_the_longest_name_that_fits() -> None:
     assert peak_of("NVIDIA H200") is PEAKS["H200"]
+    assert peak_of("NVIDIA H200 NVL") is PEAKS["H200 NVL"]
+    assert peak_of("NVIDIA H100 80GB HBM3") is PEAKS["H100 80GB HBM3"]
     assert peak_of("NVIDIA L40S") is PEAKS["L40S"]
-    assert peak_of("NVIDIA A100-SXM4-80GB") is PEAKS["A100"]
-    assert peak_of("NVIDIA GeForce GTX 1080") is None
+    assert peak_of("NVIDIA A100-SXM4-80GB") is PEAKS["A100-SXM4-80GB"]
+    for other in ("NVIDIA GeForce GTX 1080", "NVIDIA L40", "NVIDIA T400 4GB", "NVIDIA H100 NVL"):
+        assert peak_of(other) is None
 
 
 def test_the_bound_is_the_larger_of_both() -> None:
@@ -278,7 +307,7 @@ def test_reports_of_pytest_are_read(tmp_path: Path) -> None:
 def test_tables_show_every_column_and_what_is_not_there() -> None:
     rows = [{"a": 1.23456, "ok": True}, {"a": None, "b": "x|y", "ok": False}]
     text = markdown([Outcome("some", "failed", "why", rows, ["A note."])], {"GPU": "H200"})
-    assert "Last run: GPU H200." in text
+    assert "Run: GPU H200." in text
     assert "| a | ok | b |" in text
     assert "| 1.235 | pass | — |" in text
     assert "| — | **fail** | x\\|y |" in text

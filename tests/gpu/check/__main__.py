@@ -12,7 +12,9 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 
 from engines.models import SHIPPED
@@ -20,32 +22,37 @@ from engines.runtimes import RUNTIMES
 from engines.runtimes.tensorrt.driver import gpus
 from tests.gpu.check.machine import ROOT, versions
 from tests.gpu.check.parts import Choice, Found, Outcome, Part, run_part
-from tests.gpu.check.writing import MarksMissingError, markdown, write_into
+from tests.gpu.check.writing import MarksMissingError, markdown, merged, rewrite
 
 PAGE = ROOT / "docs" / "gpu.md"
 _ON_GPU = ("tensorrt", "tensorrt-rtx")
+_EVERY = "all"
 _PRECISIONS = {True: ("fp16", "int8"), False: ("int8",)}
 _ONNX = ("onnx", "onnxruntime")
 _PHANTOM = ("nvidia.dali", "nibabel", "pydicom", "scipy", "imagecodecs")
 _WHOLE = ("grpc", "pydantic", "typer", "rich", *_PHANTOM)
 
 
-def _late(module: str, name: str) -> Callable[[Choice], Found]:
-    """A part's function, imported when it is run: another part's packages may be missing."""
+def _apart(module: str, name: str) -> Callable[[Choice], Found]:
+    """A part's function, run in a process of its own: a GPU that fails in it costs no other."""
 
     def run(choice: Choice) -> Found:
-        function: Callable[[Choice], Found] = getattr(
-            import_module(f"tests.gpu.check.{module}"), name
-        )
-        return function(choice)
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            return pool.submit(_call, module, name, choice).result()
 
     return run
+
+
+def _call(module: str, name: str, choice: Choice) -> Found:
+    """Imports what it calls: another part's packages may be missing."""
+    function: Callable[[Choice], Found] = getattr(import_module(f"tests.gpu.check.{module}"), name)
+    return function(choice)
 
 
 def _part(name: str, what: str, place: str, *modules: str, gpu: bool = False) -> Part:
     module, function = place.split(".")
     engine = name in ("engines", "masks", "slabs", "path")
-    return Part(name, what, _late(module, function), modules, gpu, engine)
+    return Part(name, what, _apart(module, function), modules, gpu, engine)
 
 
 PARTS = (
@@ -85,8 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _tell(outcomes: list[Outcome], asked: argparse.Namespace) -> int:
     found = versions()
-    text = markdown(outcomes, found)
-    print(text)
+    print(markdown(outcomes, found))
     if asked.json:
         record = {"versions": found, "parts": [one.record for one in outcomes]}
         asked.json.write_text(json.dumps(record, indent=2, default=str) + "\n", encoding="utf-8")
@@ -95,7 +101,8 @@ def _tell(outcomes: list[Outcome], asked: argparse.Namespace) -> int:
         if asked.page and asked.page.resolve() == PAGE and not _is_on_gpu(asked):
             print(f"{PAGE.name} is left as it is: it is about GPUs.", file=sys.stderr)
         elif asked.page:
-            write_into(asked.page, text)
+            order = [part.name for part in PARTS]
+            rewrite(asked.page, lambda old: merged(old, outcomes, found, order))
     except (MarksMissingError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -143,19 +150,19 @@ def _make_importable() -> None:
 
 
 def _names(text: str) -> list[str]:
-    names = text.replace(",", " ").split()
     known = [part.name for part in PARTS]
+    names = known if text == _EVERY else text.replace(",", " ").split()
     if unknown := [name for name in names if name not in known]:
         raise argparse.ArgumentTypeError(
-            f"no part is called {', '.join(unknown)}; there are {', '.join(known)}"
+            f"no part is called {', '.join(unknown)}; there are {', '.join(known)}, or {_EVERY}"
         )
     return names
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu.check", description=__doc__)
-    every = [part.name for part in PARTS]
-    parser.add_argument("--parts", type=_names, default=every, help=f"of {', '.join(every)}")
+    every = ", ".join(part.name for part in PARTS)
+    parser.add_argument("--parts", type=_names, default=_EVERY, help=f"of {every}; or {_EVERY}")
     parser.add_argument("--runtime", choices=list(RUNTIMES), help="else the TensorRT that is here")
     parser.add_argument(
         "--precision", action="append", choices=["fp32", "fp16", "int8"], help="of the masks"
@@ -168,7 +175,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=100.0, help="of the path's second run")
     parser.add_argument("--enough", type=float, default=2.0, help="how long a thing is timed, s")
     parser.add_argument("--json", type=Path, help="the outcomes as JSON, into this file")
-    parser.add_argument("--page", type=Path, help=f"written into this page, as {PAGE.name}")
+    parser.add_argument("--page", type=Path, help=f"the parts that ran go into it, as {PAGE.name}")
     return parser
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.gpu.check.parts import Outcome, Row
 
 BEGIN = "<!-- gpu-check: what follows is written by `make gpu-check` -->"
 END = "<!-- gpu-check: end -->"
+_SECTION = re.compile(r"^### (\S+)\n(.*?)(?=^### |\Z)", re.MULTILINE | re.DOTALL)
 
 
 class MarksMissingError(Exception):
@@ -17,13 +19,45 @@ class MarksMissingError(Exception):
 
 def markdown(outcomes: Sequence[Outcome], versions: Row) -> str:
     """What there was, one line a part, and the table of each part that ran."""
-    there = "; ".join(f"{name} {value}" for name, value in versions.items() if value)
-    lines = [f"Last run: {there}.", "", *_table(_summary(outcomes)), ""]
+    lines = [f"Run: {_there(versions)}.", "", *_table(_summary(outcomes)), ""]
     for outcome in outcomes:
         if outcome.rows or outcome.notes:
-            lines += [f"### {outcome.part}", "", *_table(outcome.rows)]
-            lines += ["", *outcome.notes, ""] if outcome.notes else [""]
+            lines += [f"### {outcome.part}", "", *_findings(outcome)]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def merged(text: str, outcomes: Sequence[Outcome], versions: Row, order: Sequence[str]) -> str:
+    """A section a part: of those that ran the new one, of the others that of an earlier run.
+
+    Parameters
+    ----------
+    text
+        What this made before; whatever stands before its first section goes.
+    outcomes, versions
+        Of this run.
+    order
+        Names of all parts.
+    """
+    sections = dict(_SECTION.findall(text))
+    for outcome in outcomes:
+        if outcome.state != "not run" or outcome.part not in sections:
+            sections[outcome.part] = "\n".join(_section(outcome, versions)).rstrip()
+    parts = (f"### {name}\n\n{sections[name].strip()}\n" for name in order if name in sections)
+    return "\n".join(parts)
+
+
+def _section(outcome: Outcome, versions: Row) -> list[str]:
+    why = f": {outcome.reason}" if outcome.reason else ""
+    head = f"**{outcome.state.capitalize()}**{why}. Run: {_there(versions)}."
+    return [head, "", *_findings(outcome)]
+
+
+def _findings(outcome: Outcome) -> list[str]:
+    return [*_table(outcome.rows), "", *outcome.notes, ""]
+
+
+def _there(versions: Row) -> str:
+    return "; ".join(f"{name} {value}" for name, value in versions.items() if value)
 
 
 def _summary(outcomes: Sequence[Outcome]) -> list[Row]:
@@ -51,8 +85,8 @@ def _cell(value: object) -> str:
             return str(value).replace("|", "\\|").replace("\n", " ")
 
 
-def write_into(page: Path, text: str) -> None:
-    """Put the text between the page's two marks.
+def rewrite(page: Path, change: Callable[[str], str]) -> None:
+    """Put something else in the place of what stands between the page's two marks.
 
     Raises
     ------
@@ -61,7 +95,7 @@ def write_into(page: Path, text: str) -> None:
     """
     content = page.read_text(encoding="utf-8")
     before, begin, rest = content.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    old, end, after = rest.partition(END)
     if not begin or not end:
         raise MarksMissingError(f"{page} has no place for the table: {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}", encoding="utf-8")
+    page.write_text(f"{before}{BEGIN}\n\n{change(old)}\n{END}{after}", encoding="utf-8")
