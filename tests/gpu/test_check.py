@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +23,7 @@ from tests.engines.device.host_device import HostDevice, HostDeviceRuntime, kern
 from tests.gpu.check import __main__ as check
 from tests.gpu.check import parts as parts_module
 from tests.gpu.check import slabs
+from tests.gpu.check.apart import apart
 from tests.gpu.check.kernel import compare_kernels
 from tests.gpu.check.parts import Choice, Found, Outcome, Part, run_part
 from tests.gpu.check.roofline import PEAKS, Work, peak_of, work_of
@@ -115,11 +119,21 @@ def test_a_run_of_some_parts_leaves_the_others_as_they_were() -> None:
     assert "dali" not in merged(second, [], {}, ("slabs",))
 
 
-def test_a_part_that_cannot_be_imported_has_failed(tmp_path: Path) -> None:
-    part = Part("some", "", check._apart("no_such_module", "run"))
-    outcome = run_part(part, choice(tmp_path))
+def dies(_: Choice) -> Found:
+    os.abort()
+
+
+def test_a_part_whose_process_dies_has_failed_and_no_other(tmp_path: Path) -> None:
+    outcome = run_part(Part("some", "", apart(__name__, "dies")), choice(tmp_path))
     assert outcome.state == "failed"
-    assert "no_such_module" in outcome.reason
+    assert outcome.reason.startswith("BrokenProcessPool: ")
+
+
+def test_it_runs_as_a_program() -> None:
+    command = [sys.executable, "-m", "tests.gpu.check", "--runtime", "openvino", "--parts", "what"]
+    ran = subprocess.run(command, cwd=check.ROOT, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "| what | passed |" in ran.stdout
 
 
 def test_every_part_has_a_name_for_all_of_them() -> None:

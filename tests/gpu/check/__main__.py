@@ -11,17 +11,15 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from importlib import import_module
-from multiprocessing import get_context
+from collections.abc import Sequence
 from pathlib import Path
 
 from engines.models import SHIPPED
 from engines.runtimes import RUNTIMES
 from engines.runtimes.tensorrt.driver import gpus
+from tests.gpu.check.apart import apart
 from tests.gpu.check.machine import ROOT, versions
-from tests.gpu.check.parts import Choice, Found, Outcome, Part, run_part
+from tests.gpu.check.parts import Choice, Outcome, Part, run_part
 from tests.gpu.check.writing import MarksMissingError, markdown, merged, rewrite
 
 PAGE = ROOT / "docs" / "gpu.md"
@@ -33,26 +31,10 @@ _PHANTOM = ("nvidia.dali", "nibabel", "pydicom", "scipy", "imagecodecs")
 _WHOLE = ("grpc", "pydantic", "typer", "rich", *_PHANTOM)
 
 
-def _apart(module: str, name: str) -> Callable[[Choice], Found]:
-    """A part's function, run in a process of its own: a GPU that fails in it costs no other."""
-
-    def run(choice: Choice) -> Found:
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            return pool.submit(_call, module, name, choice).result()
-
-    return run
-
-
-def _call(module: str, name: str, choice: Choice) -> Found:
-    """Imports what it calls: another part's packages may be missing."""
-    function: Callable[[Choice], Found] = getattr(import_module(f"tests.gpu.check.{module}"), name)
-    return function(choice)
-
-
 def _part(name: str, what: str, place: str, *modules: str, gpu: bool = False) -> Part:
     module, function = place.split(".")
     engine = name in ("engines", "masks", "slabs", "path")
-    return Part(name, what, _apart(module, function), modules, gpu, engine)
+    return Part(name, what, apart(f"tests.gpu.check.{module}", function), modules, gpu, engine)
 
 
 PARTS = (
