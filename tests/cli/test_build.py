@@ -71,9 +71,23 @@ def test_an_ungated_int8_is_refused_by_name_and_fp16_takes_its_place(
     ran = command("build", "lung", *options, "--precision", "int8", "--json")
     assert ran.code == 1
     assert "int8 has not been through the gate" in ran.err
-    assert not ran.out
+    assert [(line["event"], line["model"]) for line in ran.lines] == [("failed", "lung")]
     ran = command("build", "lung", *options, "--json")
     assert [plan["precision"] for plan in ran.event("plan")] == ["fp16"]
+
+
+def test_a_model_without_the_precision_does_not_stop_the_others(
+    command: Command, options: list[object]
+) -> None:
+    ran = command("build", *options, "--precision", "fp16", "--precision", "int8", "--json")
+    assert ran.code == 1
+    assert "lesion: no int8 artefact for tensorrt" in ran.err
+    assert [(line["event"], line["model"], line["precision"]) for line in ran.lines] == [
+        ("plan", "lesion", "fp16"),
+        ("failed", "lesion", "int8"),
+        ("plan", "lung", "fp16"),
+        ("failed", "lung", "int8"),
+    ]
 
 
 def test_a_model_that_fails_does_not_stop_the_others(

@@ -17,12 +17,13 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from engines.folder import ENVIRONMENT
 from engines.runtimes import RUNTIMES
 from engines.runtimes.tensorrt import driver
 from tests.engines.device.host_device import HostDevice, HostDeviceRuntime, kernel_library
 from tests.gpu.check import __main__ as check
+from tests.gpu.check import builds, slabs
 from tests.gpu.check import parts as parts_module
-from tests.gpu.check import slabs
 from tests.gpu.check.apart import apart
 from tests.gpu.check.kernel import compare_kernels
 from tests.gpu.check.parts import Choice, Found, Outcome, Part, run_part
@@ -207,6 +208,27 @@ def test_a_part_on_the_gpu_needs_one(no_gpu: None, tmp_path: Path) -> None:
     part = Part("some", "", lambda _: Found([{}]))
     assert run_part(part, choice(tmp_path)).state == "passed"
     assert run_part(part, choice(tmp_path, on_gpu=True)).state == "not run"
+
+
+def test_all_that_may_be_served_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ENVIRONMENT, str(tmp_path / "engines"))
+    monkeypatch.setattr(builds, "TARGET", "sm_89")
+    models = write_tiny_repository(tmp_path / "models")
+    asked = replace(choice(tmp_path), runtime="tensorrt-rtx", models=models)
+    found = builds.build_engines(asked)
+    assert found.passed
+    assert [(row["model"], row["precision"], row["target"]) for row in found.rows] == [
+        ("lesion", "fp32", "sm_89"), ("lung", "fp32", "sm_89"),
+        ("lesion", "fp16", "sm_89"), ("lung", "fp16", "sm_89"),
+    ]  # fmt: skip
+    assert found.notes == [
+        f"{name} int8 is not built: {name}: no int8 artefact for tensorrt"
+        for name in ("lesion", "lung")
+    ]
+    monkeypatch.setattr(builds, "TARGET", "sm_1")
+    found = builds.build_engines(asked)
+    assert not found.passed
+    assert any("cannot build for sm_1" in note for note in found.notes)
 
 
 class SendingHost(HostDevice):

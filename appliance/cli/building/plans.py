@@ -92,25 +92,27 @@ def run_build(order: Order) -> Iterator[Outcome | Timed]:
     CliError
         When there is no such model or nothing to build with.
     ModelError
-        When it cannot be built for the target, or an artefact that was asked for by its
-        precision may not be served.
+        When it cannot be built for the target.
     """
     flavour = _flavour(order.runtime)
     runtime = RUNTIMES[flavour.name]
     resolve_target(flavour, order.target)
-    wanted = {spec.name: (spec, _artefacts(spec, runtime, order)) for spec in _specs(order)}
+    specs = _specs(order)
     cache = PlanCache(order.cache or default_folder())
     out = Console(stderr=True, highlight=False, soft_wrap=True)
     failed = set()
-    for spec, artefacts in wanted.values():
-        for artefact in artefacts:
-            outcome = _outcome(order, flavour, cache, spec, artefact, out)
+    for spec in specs:
+        for artefact in _artefacts(spec, runtime, order):
+            if isinstance(artefact, Artefact):
+                outcome = _outcome(order, flavour, cache, spec, artefact, out)
+            else:
+                outcome = artefact
             if outcome.fault:
                 failed.add(spec.name)
             yield outcome
     if _for_this_box(order, runtime, cache):
-        for name, (spec, _) in wanted.items():
-            if name not in failed:
+        for spec in specs:
+            if spec.name not in failed:
                 yield _timed(order, runtime, spec, out)
 
 
@@ -183,14 +185,15 @@ def _specs(order: Order) -> Sequence[ModelSpec]:
     return [specs[name] for name in order.names or specs]
 
 
-def _artefacts(spec: ModelSpec, runtime: Runtime, order: Order) -> list[Artefact]:
-    """The files to build from; without precisions those of which the daemon serves one."""
-    if order.precisions:
-        return [servable(spec, runtime, precision) for precision in order.precisions]
-    found = []
-    for precision in runtime.timed:
+def _artefacts(spec: ModelSpec, runtime: Runtime, order: Order) -> Iterator[Artefact | Outcome]:
+    """The files to build from; without precisions those of which the daemon serves one.
+
+    One that was asked for and may not be served has failed.
+    """
+    for precision in order.precisions or runtime.timed:
         try:
-            found.append(servable(spec, runtime, precision))
+            yield servable(spec, runtime, precision)
         except ModelError as error:
+            if order.precisions:
+                yield Outcome(spec.name, precision, fault=str(error))
             logger.info("%s", error)
-    return found
