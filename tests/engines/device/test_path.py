@@ -16,9 +16,10 @@ from engines.device.planes import DevicePlane, PlaneArena
 from engines.device.preparer import DevicePreparer
 from engines.models import load_repository
 from engines.preprocess import Frame, Image
-from engines.runtimes import DeviceError, RuntimeUnavailableError, choose
+from engines.runtimes import DeviceError, DeviceLostError, RuntimeUnavailableError, choose
 from engines.runtimes.tensorrt.driver import gpus
 from engines.segmenter import Segmenter, SegmentRequest
+from engines.stage import Stage
 from tests.engines.device.host_device import HostDevice, HostDeviceRuntime
 from tests.inference.test_volume import made_slices
 from tests.tiny_models import write_block_repository, write_tiny_repository
@@ -140,6 +141,19 @@ def test_dali_without_its_gpu_is_a_fault_of_the_device(device: HostDevice) -> No
     device.ordinal = 0
     with pytest.raises(DeviceError, match=r"DALI on host: .*CUDA"):
         DevicePreparer(PlaneArena(device, (64, 64)), (-1350.0, 250.0), batch=4)
+
+
+@pytest.mark.parametrize("kind", [RuntimeError, MemoryError])
+def test_dali_without_memory_on_its_gpu_loses_the_device(
+    kind: type[Exception], device: HostDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_memory(*given: object, **inputs: object) -> None:
+        raise kind("Can't allocate 1073741824 bytes on device 0.")
+
+    preparer = DevicePreparer(PlaneArena(device, (64, 64)), (-1350.0, 250.0), batch=4)
+    monkeypatch.setattr(Stage, "output", without_memory)
+    with pytest.raises(DeviceLostError, match=r"DALI on host: .* \(CUDA_ERROR_OUT_OF_MEMORY\)"):
+        preparer.prepare([Image(np.zeros((64, 64), np.int16), Frame(64, 64))])
 
 
 def test_an_image_that_cannot_be_prepared_is_no_fault_of_the_device(device: HostDevice) -> None:
