@@ -37,7 +37,8 @@ check: $(VENV)/.installed-dev
 	$(MAKE) test
 
 # On a GPU box: all that needs a GPU, part by part, and its table into docs/gpu.md.
-# PARTS="dali pycuda kernel" (the others stay as they are there), CASES=DIR of labelled scans, JSON=FILE, RUNTIME=tensorrt-rtx.
+# PARTS="dali pycuda kernel" (what is said there of the others stays), CASES=DIR of labelled scans,
+# JSON=FILE, RUNTIME=tensorrt-rtx.
 gpu-check: $(VENV)/.installed-dev
 	$(BIN)/python -m tests.gpu.check --page docs/gpu.md $(if $(PARTS),--parts "$(PARTS)") \
 		$(if $(CASES),--cases "$(CASES)") $(if $(JSON),--json "$(JSON)") \

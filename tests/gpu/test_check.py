@@ -243,7 +243,7 @@ def test_the_kernels_part_finds_what_the_cpu_finds(tmp_path: Path) -> None:
     models = write_tiny_repository(tmp_path / "models")
     found = compare_kernels(device, replace(choice(tmp_path), models=models))
     assert [row["kernel"] for row in found.rows] == [
-        "restore", "combine: slabs", "combine: blend",
+        "restore", "combine: slabs", "combine: blend", "coarsen",
     ]  # fmt: skip
     assert all(row["ok"] and row["us"] > 0 for row in found.rows)
 

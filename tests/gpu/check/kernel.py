@@ -1,4 +1,4 @@
-"""The kernels: masks as bits made on the GPU, and slabs put together there."""
+"""The kernels: masks as bits, slabs and coarse planes made on the GPU."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from appliance.inference.coarse import COARSE, coarse_plane
 from calibration.phantom import Section
 from engines.device.base import ComputeDevice
+from engines.device.coarse import coarse_planes
 from engines.device.masks import BitLayout, Restoring, restore
 from engines.device.planes import DevicePlane, PlaneArena
 from engines.device.slabs import assemble, blend
@@ -52,6 +54,7 @@ def compare_kernels(device: SendingDevice, choice: Choice) -> Found:
             _masks(device, held, planes, [frame] * len(planes), choice.enough_s),
             _slab(device, held, planes, choice.enough_s),
             _blended(device, arena, held, planes, choice.enough_s),
+            _coarse(held, planes, choice.enough_s),
         ]
     return Found(rows, [f"Microseconds are those of {len(planes)} slices, the wait included."])
 
@@ -132,6 +135,12 @@ def _blended(
     taken = seconds(mix, enough_s)
     wanted = planes[0] * np.float32(0.25) + planes[1] * np.float32(0.75)
     return _exact("combine: blend", target.to_host(), wanted, taken)
+
+
+def _coarse(held: list[DevicePlane], planes: list[Plane], enough_s: float) -> Row:
+    taken = seconds(lambda: coarse_planes(held, COARSE), enough_s)
+    found, wanted = np.stack(coarse_planes(held, COARSE)), np.stack(list(map(coarse_plane, planes)))
+    return _exact("coarsen", found.astype(np.float32), wanted.astype(np.float32), taken)
 
 
 def _exact(name: str, found: Plane, wanted: Plane, taken: float) -> Row:
