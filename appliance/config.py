@@ -34,7 +34,7 @@ class ConfigError(Exception):
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class ServerConfig(_Table):
@@ -273,11 +273,13 @@ def load_config(path: Path | None = None) -> Config:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         return Config.model_validate(table)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
     except ValidationError as error:
         faults = "; ".join(_fault(detail["loc"], detail["msg"]) for detail in error.errors())
         raise ConfigError(f"{path}: {faults}") from error
+    except RecursionError:
+        raise ConfigError(f"{path}: its values are nested too deeply") from None
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
 def _fault(place: tuple[int | str, ...], message: str) -> str:

@@ -64,6 +64,20 @@ def check_complete(frame: bytes) -> None:
         raise refuse(RefusalReason.TRUNCATED, "The compressed pixel data are cut short.")
 
 
+def check_bits(frame: bytes, rows: int, columns: int) -> None:
+    """Refuse a JPEG Lossless frame that has less than one bit a sample (T.81 H.1.2.2).
+
+    libjpeg-turbo fills such a frame up with what is no image.
+
+    Raises
+    ------
+    SliceRefusedError
+        TRUNCATED.
+    """
+    if len(frame) * 8 < rows * columns:
+        raise refuse(RefusalReason.TRUNCATED, "The compressed pixel data are cut short.")
+
+
 def read_jpeg_header(frame: bytes) -> FrameHeader:
     """Frame header of a JPEG or JPEG-LS codestream.
 

@@ -25,10 +25,12 @@ import numpy.typing as npt
 from appliance.ingest.acceleration import decode_accelerated
 from appliance.ingest.codestream import (
     FrameHeader,
+    check_bits,
     check_complete,
     read_jpeg_2000_header,
     read_jpeg_header,
 )
+from appliance.ingest.coding_style import check_coding_style
 from appliance.ingest.errors import SliceRefusedError, refuse
 from appliance.ingest.rle import decode_rle
 from appliance.ingest.syntaxes import Codec
@@ -98,10 +100,12 @@ def _decode_jpeg(frame: bytes, rows: int, columns: int, lossless: bool) -> Decod
     check_complete(frame)
     if header.process not in (_EXTENDED, _LOSSLESS):
         raise _undecodable(Codec.JPEG)
+    if header.process == _LOSSLESS:
+        check_bits(frame, rows, columns)
     words = decode_accelerated(widen_jpeg, frame, header) if lossless else None
     if words is not None and words.shape == (rows, columns):
         return DecodedFrame(words, header.precision)
-    decoded = imagecodecs.jpeg8_decode(frame)
+    decoded = imagecodecs.jpeg8_decode(frame, out=np.empty((rows, columns), np.uint16))
     return DecodedFrame(_as_words(decoded, rows, columns, Codec.JPEG), header.precision)
 
 
@@ -109,7 +113,7 @@ def _decode_jpeg_ls(frame: bytes, rows: int, columns: int, lossless: bool) -> De
     header = read_jpeg_header(frame)
     _check_claim(header, rows, columns, Codec.JPEG_LS)
     check_complete(frame)
-    decoded = imagecodecs.jpegls_decode(frame)
+    decoded = imagecodecs.jpegls_decode(frame, out=np.empty((rows, columns), np.uint16))
     return DecodedFrame(_as_words(decoded, rows, columns, Codec.JPEG_LS), header.precision)
 
 
@@ -117,6 +121,7 @@ def _decode_jpeg_2000(frame: bytes, rows: int, columns: int, lossless: bool) -> 
     header = read_jpeg_2000_header(frame)
     _check_claim(header, rows, columns, Codec.JPEG_2000)
     check_complete(frame)
+    check_coding_style(frame)
     words = decode_accelerated(widen_jpeg_2000, frame, header) if lossless else None
     if words is None or words.shape != (rows, columns):
         decoded = imagecodecs.jpeg2k_decode(frame)

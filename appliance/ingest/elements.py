@@ -40,6 +40,9 @@ _FAILURES = (
     struct.error,
 )
 
+#: A group length without value. pydicom takes from the first element whether elements have a VR.
+_EMPTY_GROUP = {True: bytes(8), False: bytes(4) + b"UL\0\0"}
+
 pydicom.config.settings.reading_validation_mode = pydicom.config.IGNORE
 warnings.filterwarnings("ignore", category=UserWarning, module=r"pydicom\.")
 logging.getLogger("pydicom").propagate = False
@@ -63,9 +66,6 @@ class Elements:
     def __init__(self, dataset: Dataset, max_value_bytes: int) -> None:
         self._dataset = dataset
         self._max_value_bytes = max_value_bytes
-
-    def __contains__(self, tag: int) -> bool:
-        return tag in self._dataset
 
     def values(self, tag: int) -> tuple[object, ...]:
         """The values of an element; none when it is absent, empty or too long.
@@ -97,7 +97,7 @@ def read_elements(
     data
         Elements without pixel data.
     implicit, big_endian
-        How they are written.
+        How they are written, whatever the first of them looks like to pydicom.
     max_value_bytes
         As for :class:`Elements`.
 
@@ -106,12 +106,12 @@ def read_elements(
     SliceRefusedError
         MALFORMED when pydicom cannot read them to their end.
     """
-    stream = io.BytesIO(data)
+    stream = io.BytesIO(_EMPTY_GROUP[implicit] + bytes(data))
     try:
         dataset = read_dataset(stream, implicit, not big_endian)
     except _FAILURES:
         raise _malformed() from None
-    if stream.tell() != len(data):
+    if stream.tell() != len(_EMPTY_GROUP[implicit]) + len(data):
         raise _malformed()
     return Elements(dataset, max_value_bytes)
 

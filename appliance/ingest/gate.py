@@ -76,6 +76,9 @@ class Gate:
         Whether it is written without VR; what its first element shows outweighs what is said.
     defects
         What is malformed but can be stepped over, in words.
+    places
+        Where each element of the top level lies, head included; the last of those that
+        have the same tag.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Gate:
         self._data, self._limits = data, limits
         self._count = self._character_set_bytes = 0
         self.defects: set[str] = set()
+        self.places: dict[int, slice] = {}
         self.implicit = self._looks_implicit(0) if len(data) >= 6 else implicit
         if self.implicit != implicit:
             self.defects.add(f"elements have {'no' if self.implicit else 'a'} VR against the rule")
@@ -101,10 +105,14 @@ class Gate:
         """
         levels = [_Level(True, None, self.implicit)]
         position, highest = 0, -1
+        start, tag = 0, -1
         while True:
             if len(levels) == 1:
+                if tag >= 0:
+                    self.places[tag] = slice(start, position)
                 if position == len(self._data) or stop(tag := self._tag_at(position)):
                     return position
+                start = position
                 if tag <= highest:
                     self.defects.add("data elements are not in ascending order")
                 highest = max(highest, min(tag, _ITEM - 1))

@@ -7,76 +7,20 @@ not what its tag must hold, is told apart from one that is absent:
 
 from __future__ import annotations
 
-import enum
 import math
 import re
 
 from appliance.ingest.elements import UnreadableValueError
 from appliance.ingest.part10 import Part10, PixelData
 from appliance.ingest.syntaxes import TransferSyntax
+from appliance.ingest.tags import UID_TAGS, Tag
+
+__all__ = ["Header", "MalformedValueError", "Tag", "is_uid"]
 
 _DECIMAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 #: What a UID may be at worst: anonymisers write hexadecimal hashes into UIDs.
 _SAFE_UID = re.compile(r"[0-9A-Za-z._-]{0,64}")
-
-
-class Tag(enum.IntEnum):
-    """The tags ingest reads, by their keyword in PS3.6."""
-
-    IMAGE_TYPE = 0x00080008
-    SOP_CLASS_UID = 0x00080016
-    SOP_INSTANCE_UID = 0x00080018
-    STUDY_DATE = 0x00080020
-    SERIES_DATE = 0x00080021
-    ACQUISITION_DATE = 0x00080022
-    ACQUISITION_DATE_TIME = 0x0008002A
-    STUDY_TIME = 0x00080030
-    SERIES_TIME = 0x00080031
-    ACQUISITION_TIME = 0x00080032
-    MODALITY = 0x00080060
-    MANUFACTURER = 0x00080070
-    TIMEZONE_OFFSET_FROM_UTC = 0x00080201
-    PATIENT_ID = 0x00100020
-    ISSUER_OF_PATIENT_ID = 0x00100021
-    CONTRAST_BOLUS_AGENT = 0x00180010
-    SLICE_THICKNESS = 0x00180050
-    GANTRY_DETECTOR_TILT = 0x00181120
-    CONVOLUTION_KERNEL = 0x00181210
-    PATIENT_POSITION = 0x00185100
-    STUDY_INSTANCE_UID = 0x0020000D
-    SERIES_INSTANCE_UID = 0x0020000E
-    INSTANCE_NUMBER = 0x00200013
-    IMAGE_POSITION = 0x00200032
-    IMAGE_ORIENTATION = 0x00200037
-    FRAME_OF_REFERENCE_UID = 0x00200052
-    SAMPLES_PER_PIXEL = 0x00280002
-    PHOTOMETRIC_INTERPRETATION = 0x00280004
-    NUMBER_OF_FRAMES = 0x00280008
-    ROWS = 0x00280010
-    COLUMNS = 0x00280011
-    PIXEL_SPACING = 0x00280030
-    BITS_ALLOCATED = 0x00280100
-    BITS_STORED = 0x00280101
-    HIGH_BIT = 0x00280102
-    PIXEL_REPRESENTATION = 0x00280103
-    PIXEL_PADDING_VALUE = 0x00280120
-    PIXEL_PADDING_RANGE_LIMIT = 0x00280121
-    RESCALE_INTERCEPT = 0x00281052
-    RESCALE_SLOPE = 0x00281053
-    RESCALE_TYPE = 0x00281054
-    LOSSY_IMAGE_COMPRESSION = 0x00282110
-    MODALITY_LUT_SEQUENCE = 0x00283000
-    PER_FRAME_FUNCTIONAL_GROUPS = 0x52009230
-
-
-UID_TAGS = (
-    Tag.SOP_CLASS_UID,
-    Tag.SOP_INSTANCE_UID,
-    Tag.STUDY_INSTANCE_UID,
-    Tag.SERIES_INSTANCE_UID,
-    Tag.FRAME_OF_REFERENCE_UID,
-)
 
 
 class MalformedValueError(ValueError):
@@ -148,7 +92,7 @@ class Header:
         return text
 
     def has_sequence(self, tag: Tag) -> bool:
-        return tag in self._part10.elements
+        return tag in self._part10.tags
 
     def texts(self, tag: Tag) -> tuple[str, ...]:
         """The values of a text element, stripped; empty when absent, empty or oversized.

@@ -24,14 +24,15 @@ def inflate(body: memoryview, limits: IngestLimits) -> bytearray:
     body
         All behind the file meta; bytes after the end of the stream are ignored.
     limits
-        `max_bytes` and `max_inflation` apply.
+        `max_bytes`, `max_inflated_bytes` and `max_inflation` apply.
 
     Raises
     ------
     SliceRefusedError
         TOO_LARGE, TRUNCATED, or MALFORMED when it is not deflated data.
     """
-    most = min(limits.max_bytes, _INFLATE_STEP + limits.max_inflation * len(body))
+    relative = _INFLATE_STEP + limits.max_inflation * len(body)
+    most = min(limits.max_bytes, limits.max_inflated_bytes, relative)
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     inflated = bytearray()
     pending: bytes | memoryview = body

@@ -12,8 +12,11 @@ class IngestLimits:
     """Every limit of ingest; the defaults are wide for chest CT and harmless for the box."""
 
     max_bytes: int = 64 * 1024 * 1024
-    """Bytes of one message, and of one data set after inflation. A native 2048 x 2048
-    slice is 8 MiB; the rest is room for private elements."""
+    """Bytes of one message. A native 2048 x 2048 slice is 8 MiB; the rest is room for private
+    elements."""
+
+    max_inflated_bytes: int = 16 * 1024 * 1024
+    """Bytes of a deflated data set after inflation, which has to be allocated."""
 
     max_rows: int = 2048
     """Rows. Photon-counting scanners reconstruct up to 2048; most send 512 or 768."""
@@ -30,7 +33,7 @@ class IngestLimits:
     max_inflation: int = 100
     """How many bytes one deflated byte may become. CT slices reach 10, a deflate bomb 1000."""
 
-    max_elements: int = 10_000
+    max_elements: int = 5_000
     """Data elements and items of one file at all depths, and fragments of its pixel
     data. Slices of clinical scanners have 100 to 2000."""
 

@@ -7,6 +7,7 @@ DICOM PS3.10 section 7.1 (file meta information).
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 
 from appliance.ingest.elements import Elements, UnreadableValueError, read_elements
@@ -15,6 +16,7 @@ from appliance.ingest.gate import Gate
 from appliance.ingest.inflation import inflate
 from appliance.ingest.limits import IngestLimits
 from appliance.ingest.syntaxes import TRANSFER_SYNTAXES, TransferSyntax
+from appliance.ingest.tags import Tag
 from appliance.scan.verdicts import RefusalReason
 
 _PREAMBLE_BYTES = 128
@@ -22,6 +24,12 @@ _TRANSFER_SYNTAX_UID = 0x00020010
 _MEDIA_STORAGE_SOP_CLASS_UID = 0x00020002
 _MEDIA_STORAGE_SOP_INSTANCE_UID = 0x00020003
 _META_GROUP = 0x0002
+_META_TAGS = (
+    _TRANSFER_SYNTAX_UID,
+    _MEDIA_STORAGE_SOP_CLASS_UID,
+    _MEDIA_STORAGE_SOP_INSTANCE_UID,
+)
+_LONGEST_HEAD = 12
 PIXEL_DATA = 0x7FE00010
 #: Pixel Data, Float and Double Float Pixel Data: each ends the header.
 _PIXEL_DATA_TAGS = (PIXEL_DATA, 0x7FE00008, 0x7FE00009)
@@ -57,7 +65,9 @@ class Part10:
     sop_class_uid, sop_instance_uid
         As the file meta gives them, empty when it does not.
     elements
-        Top level of the data set.
+        Those of the top level that are read and not too long.
+    tags
+        Of all elements of the top level.
     pixels
         None when the data set has no pixel data.
     defects
@@ -68,6 +78,7 @@ class Part10:
     sop_class_uid: str
     sop_instance_uid: str
     elements: Elements
+    tags: frozenset[int]
     pixels: PixelData | None
     defects: frozenset[str]
 
@@ -101,12 +112,13 @@ def open_part10(data: bytes, limits: IngestLimits) -> Part10:
     syntax = _transfer_syntax(_first_text(meta, _TRANSFER_SYNTAX_UID), limits)
     if syntax.deflated:
         body = memoryview(inflate(body, limits))
-    elements, pixels = _read_data_set(body, syntax, limits, defects)
+    gate, pixels = _pass_data_set(body, syntax, limits, defects)
     return Part10(
         syntax,
         _first_text(meta, _MEDIA_STORAGE_SOP_CLASS_UID),
         _first_text(meta, _MEDIA_STORAGE_SOP_INSTANCE_UID),
-        elements,
+        _read(gate, body, frozenset(Tag), syntax.big_endian, limits),
+        frozenset(gate.places),
         pixels,
         frozenset(defects),
     )
@@ -146,29 +158,35 @@ def _read_meta(
     end = gate.pass_until(lambda tag: tag >> 16 != _META_GROUP)
     if end:
         defects |= {f"file meta information: {defect}" for defect in gate.defects}
-    meta = read_elements(
-        data[:end],
-        implicit=gate.implicit,
-        big_endian=False,
-        max_value_bytes=limits.max_value_bytes,
-    )
-    return meta, data[end:]
+    return _read(gate, data, _META_TAGS, False, limits), data[end:]
 
 
-def _read_data_set(
+def _pass_data_set(
     data: memoryview, syntax: TransferSyntax, limits: IngestLimits, defects: set[str]
-) -> tuple[Elements, PixelData | None]:
+) -> tuple[Gate, PixelData | None]:
     gate = Gate(data, limits, implicit=syntax.implicit, big_endian=syntax.big_endian)
     end = gate.pass_until(lambda tag: tag in _PIXEL_DATA_TAGS)
     pixels = _find_pixels(gate, data, end) if end < len(data) else None
     defects |= gate.defects
-    elements = read_elements(
-        data[:end],
+    return gate, pixels
+
+
+def _read(
+    gate: Gate, data: memoryview, wanted: Container[int], big_endian: bool, limits: IngestLimits
+) -> Elements:
+    """The wanted elements alone: what else a file holds costs no more than the gate's walk."""
+    most = limits.max_value_bytes + _LONGEST_HEAD
+    pieces = [
+        data[place]
+        for tag, place in gate.places.items()
+        if tag in wanted and place.stop - place.start <= most
+    ]
+    return read_elements(
+        memoryview(b"".join(pieces)),
         implicit=gate.implicit,
-        big_endian=syntax.big_endian,
+        big_endian=big_endian,
         max_value_bytes=limits.max_value_bytes,
     )
-    return elements, pixels
 
 
 def _find_pixels(gate: Gate, data: memoryview, position: int) -> PixelData:

@@ -16,6 +16,9 @@ from appliance.scan.slice import Slice, SliceHeader
 from appliance.scan.verdicts import Notice, NoticeReason, RefusalReason
 from breathhold.v1.scan_pb2 import RawSlice
 
+#: One more than any of them has; a message may hold millions.
+_MOST_NUMBERS = 7
+
 
 def read_raw(
     raw: RawSlice, series_instance_uid: str, limits: IngestLimits = DEFAULT_LIMITS
@@ -58,9 +61,9 @@ def read_raw(
 
 def _read_geometry(raw: RawSlice, limits: IngestLimits) -> SliceGeometry:
     geometry = build_geometry(
-        tuple(raw.image_position),
-        tuple(raw.image_orientation),
-        tuple(raw.pixel_spacing),
+        tuple(raw.image_position[:_MOST_NUMBERS]),
+        tuple(raw.image_orientation[:_MOST_NUMBERS]),
+        tuple(raw.pixel_spacing[:_MOST_NUMBERS]),
         (raw.rows, raw.columns),
         raw.slice_thickness if 0 < raw.slice_thickness < float("inf") else None,
     )

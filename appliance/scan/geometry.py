@@ -81,6 +81,8 @@ class SliceGeometry:
             raise GeometryError(f"slice thickness must be 0 to {MOST_THICKNESS_MM:g} mm")
         if self.rows < 1 or self.columns < 1:
             raise GeometryError(f"a slice needs pixels, not {self.rows} x {self.columns}")
+        if max(map(abs, self.orientation)) > 1 + _UNIT_TOLERANCE:
+            raise GeometryError("image orientation must be two unit vectors")
         row, column = np.array(self.orientation[:3]), np.array(self.orientation[3:])
         lengths = (float(np.linalg.norm(row)), float(np.linalg.norm(column)))
         if any(abs(length - 1) > _UNIT_TOLERANCE for length in lengths):

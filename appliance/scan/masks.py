@@ -38,12 +38,14 @@ def decode_runs(
     Raises
     ------
     ValueError
-        When a run is negative or the runs are longer than the image.
+        When a run is negative or the runs are longer than the image, whatever their numbers are.
     """
-    lengths = np.asarray(runs, dtype=np.int64)
+    given = np.asarray(runs)
     size = rows * columns
-    if lengths.size and (lengths.min() < 0 or int(lengths.sum()) > size):
+    # Each run is looked at before their sum, which would wrap around.
+    if given.size and (given.min() < 0 or given.max() > size or given.sum() > size):
         raise ValueError(f"runs do not fit an image of {rows} x {columns} pixels")
+    lengths = given.astype(np.int64)
     values = np.arange(lengths.size) % 2 == 1
     filled = np.repeat(values, lengths)
     flat = np.zeros(size, dtype=np.bool_)

@@ -135,7 +135,11 @@ class LogReader:
         if len(body) != header.body_length or body_crc(key, payload) != header.crc:
             return None
         kind = self._kind(header)
-        return RecordRef(self._scan_id, kind, key.decode(), offset, header.length, header.crc)
+        try:
+            name = key.decode()
+        except UnicodeDecodeError:
+            raise self._damaged(offset) from None
+        return RecordRef(self._scan_id, kind, name, offset, header.length, header.crc)
 
     def _kind(self, header: RecordHeader) -> RecordKind:
         try:

@@ -4,6 +4,7 @@ import pytest
 
 from appliance.ingest import DEFAULT_LIMITS, SliceRefusedError, read_dicom
 from appliance.ingest.part10 import open_part10
+from appliance.ingest.tags import Tag
 from appliance.scan.verdicts import RefusalReason
 from tests.ingest import synthetic as dicom
 
@@ -14,6 +15,8 @@ def test_meta_gives_syntax_and_uids() -> None:
     assert opened.sop_class_uid == dicom.CT_CLASS
     assert opened.sop_instance_uid == dicom.SOP_UID
     assert opened.defects == set()
+    assert Tag.ROWS in opened.tags
+    assert Tag.MANUFACTURER not in opened.tags
 
 
 def test_wrong_group_length_is_ignored() -> None:

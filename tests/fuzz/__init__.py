@@ -1,0 +1,1 @@
+"""Arbitrary bytes into every reader of the appliance (`make fuzz`)."""
