@@ -149,6 +149,19 @@ def test_a_page_without_marks_is_left_alone(tmp_path: Path) -> None:
     assert page.read_text() == "Nothing here.\n"
 
 
+def test_a_page_without_a_place_is_a_wrong_use(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "page.md").write_text("Nothing here.\n")
+    for name in ("page.md", "no_such.md"):
+        with pytest.raises(SystemExit) as caught:
+            check.main(["--page", str(tmp_path / name)])
+        assert caught.value.code == 2
+    told = capsys.readouterr().err
+    assert "page.md has no place for the table" in told
+    assert "No such file or directory" in told
+
+
 def test_the_documentation_has_the_marks(tmp_path: Path) -> None:
     page = tmp_path / "gpu.md"
     page.write_text(check.PAGE.read_text(encoding="utf-8"), encoding="utf-8")

@@ -20,7 +20,7 @@ from engines.runtimes.tensorrt.driver import gpus
 from tests.gpu.check.apart import apart
 from tests.gpu.check.machine import ROOT, versions
 from tests.gpu.check.parts import Choice, Outcome, Part, run_part
-from tests.gpu.check.writing import MarksMissingError, markdown, merged, rewrite
+from tests.gpu.check.writing import MarksMissingError, markdown, merged, read_page, rewrite
 
 PAGE = ROOT / "docs" / "gpu.md"
 _ON_GPU = ("tensorrt", "tensorrt-rtx")
@@ -141,6 +141,16 @@ def _names(text: str) -> list[str]:
     return names
 
 
+def _page(text: str) -> Path:
+    """A page that has a place for the parts, told before they take an hour."""
+    page = Path(text)
+    try:
+        read_page(page)
+    except (MarksMissingError, OSError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return page
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.gpu.check", description=__doc__)
     every = ", ".join(part.name for part in PARTS)
@@ -157,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rate", type=float, default=100.0, help="of the path's second run")
     parser.add_argument("--enough", type=float, default=2.0, help="how long a thing is timed, s")
     parser.add_argument("--json", type=Path, help="the outcomes as JSON, into this file")
-    parser.add_argument("--page", type=Path, help=f"the parts that ran go into it, as {PAGE.name}")
+    parser.add_argument("--page", type=_page, help=f"the parts that ran go into it, as {PAGE.name}")
     return parser
 
 

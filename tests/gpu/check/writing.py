@@ -53,7 +53,7 @@ def _section(outcome: Outcome, versions: Row) -> list[str]:
 
 
 def _findings(outcome: Outcome) -> list[str]:
-    return [*_table(outcome.rows), "", *outcome.notes, ""]
+    return [*_table(outcome.rows), "", *(f"- {note}" for note in outcome.notes), ""]
 
 
 def _there(versions: Row) -> str:
@@ -93,9 +93,14 @@ def rewrite(page: Path, change: Callable[[str], str]) -> None:
     MarksMissingError
         When they are not there, in this order.
     """
-    content = page.read_text(encoding="utf-8")
-    before, begin, rest = content.partition(BEGIN)
+    before, old, after = read_page(page)
+    page.write_text(f"{before}{BEGIN}\n\n{change(old)}\n{END}{after}", encoding="utf-8")
+
+
+def read_page(page: Path) -> tuple[str, str, str]:
+    """What stands before the marks, between them, and after them; errors of :func:`rewrite`."""
+    before, begin, rest = page.read_text(encoding="utf-8").partition(BEGIN)
     old, end, after = rest.partition(END)
     if not begin or not end:
         raise MarksMissingError(f"{page} has no place for the table: {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{change(old)}\n{END}{after}", encoding="utf-8")
+    return before, old, after
