@@ -34,6 +34,8 @@ _CATEGORY = {
     "lesion": codes.SCT.MorphologicallyAbnormalStructure,
 }
 _TYPE = {"lung": codes.SCT.Lung, "lesion": codes.SCT.Lesion}
+#: From this share on a pixel of a fractional segment belongs to it.
+_MARKED = 0.5
 #: What highdicom raises for files that lack what a segmentation must repeat.
 _UNFIT = (AttributeError, KeyError, TypeError, ValueError)
 
@@ -94,7 +96,7 @@ def read_segmentation(path: Path, grid: Grid) -> dict[str, Masks]:
     ----------
     path
         A Segmentation whose segments are called "lung" and "lesion", or have their codes;
-        others are left out.
+        several of one name make one mask, others are left out.
     grid
         Of the scan; a slice without a frame has an empty mask.
 
@@ -114,11 +116,7 @@ def read_segmentation(path: Path, grid: Grid) -> dict[str, Masks]:
             found = highdicom.seg.segread(path)
     except _UNFIT as error:
         raise CliError(f"{path} is no DICOM segmentation: {error}") from error
-    numbers = {
-        name: number
-        for number in found.segment_numbers
-        if (name := _name_of(found.get_segment_description(number)))
-    }
+    numbers = _numbers_by_name(found)
     if not numbers:
         raise CliError(f"{path} has no segment called lesion or lung")
     drawn_on = {uid for _, _, uid in found.get_source_image_uids()}
@@ -128,13 +126,17 @@ def read_segmentation(path: Path, grid: Grid) -> dict[str, Masks]:
     try:
         planes = found.get_pixels_by_source_instance(
             [*grid.corners],
-            segment_numbers=[*numbers.values()],
+            segment_numbers=[number for same in numbers.values() for number in same],
             assert_missing_frames_are_empty=True,
             ignore_spatial_locations=True,
         )
     except (RuntimeError, *_UNFIT) as error:
         raise CliError(f"{path} cannot be read: {error}") from error
-    return {name: planes[..., index] > 0 for index, name in enumerate(numbers)}
+    ends = np.cumsum([len(same) for same in numbers.values()])
+    parts = np.split(planes >= _MARKED, ends[:-1], axis=-1)
+    return {
+        name: np.asarray(part.any(axis=-1)) for name, part in zip(numbers, parts, strict=True)
+    }
 
 
 def _check_lie(path: Path, found: Dataset, grid: Grid) -> None:
@@ -209,10 +211,22 @@ def _described(number: int, name: str, model: str) -> highdicom.seg.SegmentDescr
     )
 
 
+def _numbers_by_name(found: highdicom.seg.Segmentation) -> dict[str, list[int]]:
+    """The segments that go by each of our names."""
+    numbers: dict[str, list[int]] = {}
+    for number in found.segment_numbers:
+        if name := _name_of(found.get_segment_description(number)):
+            numbers.setdefault(name, []).append(number)
+    return numbers
+
+
 def _name_of(segment: highdicom.seg.SegmentDescription) -> str | None:
-    """Which of our names a segment goes by: its label says so, else its code."""
+    """Which of our names a segment goes by: its label says so, else its code.
+
+    A "lung lesion" is a lesion.
+    """
     label = segment.segment_label.lower()
-    for name, code in _TYPE.items():
-        if name in label or segment.segmented_property_type == code:
-            return name
-    return None
+    if named := next((name for name in ("lesion", "lung") if name in label), None):
+        return named
+    types = (name for name, code in _TYPE.items() if segment.segmented_property_type == code)
+    return next(types, None)
