@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from appliance.followup.course import earlier_scans, follow_up, points
+from appliance.followup.course import follow_up, points
 from appliance.storage.results import CourseScan
 from breathhold.v1 import types_pb2 as pb
 from tests.followup.made_reports import made_scan
@@ -88,7 +88,7 @@ def test_what_is_no_whole_scan_of_a_lung_is_not_compared(unfit: dict[str, object
 def test_a_scan_reported_again_does_not_follow_itself() -> None:
     old = made_scan("1", DAY, received=1.0)
     again = made_scan("1", DAY, received=2.0)
-    assert earlier_scans(again, [old]) == []
+    assert follow_up(again, [old], "key") == pb.FollowUp()
 
 
 def test_a_course_has_a_point_a_scan() -> None:
@@ -99,3 +99,11 @@ def test_a_course_has_a_point_a_scan() -> None:
     assert found[2].follow_up.previous_scan_id == "1"
     assert found[0].scores.po == 10.0
     assert found[2].acquired_unix_s == 3 * DAY
+
+
+def test_one_id_for_all_patients_makes_a_long_course_and_not_a_slow_one() -> None:
+    """Each scan against every other would be 36 million comparisons."""
+    course = [made_scan(f"{n:x}", n // 2 * DAY, study=f"1.{n // 4}") for n in range(1, 6001)]
+    found = points(course, "key")
+    assert found[-1].follow_up.earlier_scans == 5999
+    assert found[-1].follow_up.previous_scan_id == f"{5999:x}"

@@ -59,4 +59,5 @@ def test_the_scan_before_is_the_last_that_may_be_compared(
         for change in found.changes:
             assert change.change == change.now - change.before
             assert (change.change > 0) >= (change.direction == pb.DIRECTION_INCREASED)
-    assert len(points(course, "key")) == len(course)
+    known = {scan.report.scan_id: follow_up(scan, course, "key") for scan in course}
+    assert {point.scan_id: point.follow_up for point in points(shuffled, "key")} == known
