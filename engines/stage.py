@@ -12,8 +12,15 @@ from nvidia.dali.pipeline import Pipeline
 
 Device = Literal["cpu", "gpu"]
 
-#: What DALI says of its GPU, not of what it was given.
-_OF_THE_GPU = ("cuda", "bytes on device")
+#: What DALI says of its GPU. That it says CUDA is not enough: some decoders' names do, and
+#: it names them with a damaged frame.
+OF_THE_GPU = (
+    "CUDA runtime API error",
+    "CUDA driver API error",
+    "CUDA allocation failed",
+    "CUDA is not available",
+    "bytes on device",
+)
 #: DALI ends the process when it cannot give back what it holds on a GPU that is lost, so
 #: pipelines on GPUs last as long as the process.
 _on_gpus: set[Pipeline] = set()
@@ -82,5 +89,4 @@ class Stage:
 
 def is_of_the_gpu(error: Exception) -> bool:
     """Whether DALI failed by its GPU, and not by what it was given."""
-    text = str(error).lower()
-    return any(phrase in text for phrase in _OF_THE_GPU)
+    return any(phrase in str(error) for phrase in OF_THE_GPU)

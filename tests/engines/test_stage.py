@@ -5,12 +5,14 @@ from __future__ import annotations
 import gc
 import weakref
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from nvidia import dali
 from nvidia.dali.pipeline import Pipeline
 
-from engines.stage import Stage, is_of_the_gpu
+from engines.stage import OF_THE_GPU, Stage, is_of_the_gpu
 
 ILLEGAL_ADDRESS = (
     "Critical error in pipeline:\nError in GPU operator `nvidia.dali.fn.resize`:\n"
@@ -18,7 +20,7 @@ ILLEGAL_ADDRESS = (
     "an illegal memory access was encountered"
 )
 NO_MEMORY = "Critical error in pipeline:\nCan't allocate 1073741824 bytes on device 0."
-NO_IMAGE = "Critical error in pipeline:\nFailed to decode sample #3."
+NO_IMAGE = "Critical error in pipeline:\nFailed to decode sample #3 [nvjpeg_cuda_decoder]."
 
 
 class NamedPipeline:
@@ -47,6 +49,12 @@ def is_kept(device_id: int | None, error: Exception) -> bool:
     error.__traceback__ = None  # whose frames hold it, too
     gc.collect()
     return made[0]() is not None
+
+
+def test_the_texts_are_those_of_the_library() -> None:
+    folder = Path(dali.__file__).parent
+    libraries = b"".join((folder / f"libdali{part}.so").read_bytes() for part in ("", "_core"))
+    assert [text for text in OF_THE_GPU if text.encode() not in libraries] == []
 
 
 @pytest.mark.parametrize("text", [ILLEGAL_ADDRESS, NO_MEMORY])
