@@ -158,11 +158,11 @@ def rollback(
     from calibration.review.versions import restore_version
 
     review = ReviewFolder(folder)
-    with _faults():
+    with _faults(), review.locked():
         before = restore_version(review.models / model, version)
-    entry = review.ledger.add(
-        {"event": "rolled_back", "model": model, "from_version": before, "version": version}
-    )
+        entry = review.ledger.add(
+            {"event": "rolled_back", "model": model, "from_version": before, "version": version}
+        )
     if json:
         print_json(entry)
     else:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import csv
-import hashlib
+import io
 import json
 import re
-import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from appliance.followup.patients import PatientKeys, load_salt
+from appliance.storage.errors import StateLockedError
+from appliance.storage.lock import StateLock
 from calibration.review.ledger import Ledger
+from engines.folder import replace_file
 
 _NAME = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,127}")
 _COLUMNS = ("case", "patient")
-_KEY_BYTES, _SALT_BYTES = 8, 32
 
 
 class ReviewError(Exception):
@@ -85,8 +88,7 @@ class ReviewFolder:
     def save_scan(self, scan: ReviewScan) -> Path:
         """Write ``scan.json`` of an exported scan."""
         path = self.scan_folder(scan.scan_id) / "scan.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(scan), indent=1) + "\n", encoding="utf-8")
+        replace_file(path, json.dumps(asdict(scan), indent=1).encode() + b"\n")
         return path
 
     def load_scan(self, scan_id: str) -> ReviewScan:
@@ -118,23 +120,43 @@ class ReviewFolder:
             raise ReviewError(f"{path} is damaged: {error}") from error
 
     def patient_key(self, patient_id: str) -> str:
-        """A hash by which scans of one patient are known, with this folder's own salt."""
-        salt = self.path / "salt"
-        if not salt.is_file():
-            self.path.mkdir(parents=True, exist_ok=True)
-            salt.touch(mode=0o600)
-            salt.write_bytes(secrets.token_bytes(_SALT_BYTES))
-        key = salt.read_bytes()
-        return hashlib.blake2b(patient_id.encode(), key=key, digest_size=_KEY_BYTES).hexdigest()
+        """A hash by which scans of one patient are known, with this folder's own salt.
+
+        Raises
+        ------
+        SaltError
+            When the salt cannot be read or made.
+        """
+        return PatientKeys(load_salt(self.path / "salt")).key(patient_id)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One training or rollback at a time.
+
+        Raises
+        ------
+        ReviewError
+            When another is under way.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = StateLock(self.path / "lock")
+        except StateLockedError as error:
+            raise ReviewError(
+                f"another training or rollback is under way in {self.path}"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def note_case(self, case: str, patient: str) -> None:
         """Say in ``cases.csv`` whose a case is."""
         path = self.cases / "cases.csv"
         patients = self._patients(path) | {case: patient}
-        with path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(_COLUMNS)
-            writer.writerows(sorted(patients.items()))
+        text = io.StringIO(newline="")
+        csv.writer(text).writerows([_COLUMNS, *sorted(patients.items())])
+        replace_file(path, text.getvalue().encode())
 
     @staticmethod
     def _patients(path: Path) -> dict[str, str]:

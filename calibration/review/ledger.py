@@ -1,7 +1,12 @@
-"""The ledger of a review folder: one JSON object a line, added to, never changed."""
+"""The ledger of a review folder: one JSON object a line, added to, never changed.
+
+A line without an end is of an entry that was never finished: it does not count, and the
+next entry takes its place.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -26,8 +31,12 @@ class Ledger:
     def add(self, entry: Mapping[str, object]) -> Entry:
         """Keep an entry with the time; returns when it is on the disk."""
         whole: Entry = {"time": datetime.now(UTC).isoformat(timespec="seconds"), **entry}
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(whole, allow_nan=False) + "\n")
+        line = json.dumps(whole, allow_nan=False).encode() + b"\n"
+        with self.path.open("ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            file.truncate(file.read().rfind(b"\n") + 1)
+            file.write(line)
             file.flush()
             os.fsync(file.fileno())
         return whole
@@ -42,14 +51,14 @@ class Ledger:
         """
         if not self.path.is_file():
             return []
-        lines = self.path.read_text(encoding="utf-8").splitlines()
+        lines = self.path.read_bytes().split(b"\n")[:-1]
         found = [self._entry(number, line) for number, line in enumerate(lines, 1) if line.strip()]
         return [one for one in found if event in (None, one["event"])]
 
-    def _entry(self, number: int, line: str) -> Entry:
+    def _entry(self, number: int, line: bytes) -> Entry:
         try:
             entry = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{self.path}: line {number} is no JSON: {error}") from error
         if not isinstance(entry, dict) or "event" not in entry:
             raise ValueError(f"{self.path}: line {number} is no entry")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,15 +14,12 @@ from calibration.gate.record import card_text, write_spec
 from calibration.quantisation.calibrate import calibrate
 from calibration.review.folder import ReviewError, ReviewFolder
 from calibration.review.ledger import Entry
+from calibration.review.parting import Parts, part_cases
 from calibration.review.versions import install, next_version, own_repository
 from engines.card import write_gate_part
 from engines.models import ModelSpec, load_repository, load_spec
-from engines.training.cases import patients_meant, patients_of
 
 Tell = Callable[[str], None]
-#: Without a choice, every so-manieth corrected patient judges.
-_SHARE = 3
-_FEWEST = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +51,6 @@ class Refinement:
     origin: Path | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Folders of the cases to learn from, and of those to judge by, with their patients."""
-
-    learnt: dict[Path, str]
-    judged: dict[Path, str]
-
-
 def refine(review: ReviewFolder, asked: Refinement, tell: Tell = lambda step: None) -> Entry:
     """Refine, judge, calibrate, gate and install; the ledger's entry.
 
@@ -71,11 +60,17 @@ def refine(review: ReviewFolder, asked: Refinement, tell: Tell = lambda step: No
     Raises
     ------
     ReviewError
-        When there are too few cases, or the model cannot be trained here.
+        When there are too few cases, the model cannot be trained here, or another training
+        is under way.
     EvaluationError, ModelError, RuntimeUnavailableError
         When a case cannot be read, or the models cannot be served.
     """
-    parts = part_cases(review, asked)
+    with review.locked():
+        return _refined(review, asked, tell)
+
+
+def _refined(review: ReviewFolder, asked: Refinement, tell: Tell) -> Entry:
+    parts = part_cases(review, asked.model, asked.data, asked.held_out)
     models = own_repository(review.models, asked.origin)
     names = [spec.name for spec in load_repository(models)]
     if asked.model not in names:
@@ -119,42 +114,6 @@ def refine(review: ReviewFolder, asked: Refinement, tell: Tell = lambda step: No
     )
 
 
-def part_cases(review: ReviewFolder, asked: Refinement) -> Parts:
-    """Who is learnt from and who judges; never the same patient.
-
-    Raises
-    ------
-    ReviewError
-        When there is nobody on one of the sides.
-    """
-    patients: dict[Path, str] = {}
-    for folder in (review.cases, *asked.data):
-        cases = sorted(path.parent for path in folder.glob("*/image.nii.gz"))
-        if not cases:
-            raise ReviewError(f"{folder} holds no corrected scan")
-        found = _patients(folder, [case.name for case in cases])
-        patients |= {case: found[case.name] for case in cases}
-    corrected = sorted({who for case, who in patients.items() if case.parent == review.cases})
-    chosen = set(corrected[::_SHARE])
-    if asked.held_out:
-        try:
-            chosen = patients_meant(
-                {case.name: who for case, who in patients.items()}, asked.held_out
-            )
-        except ValueError as error:
-            raise ReviewError(str(error)) from error
-    parts = Parts(
-        {case: who for case, who in patients.items() if who not in chosen},
-        {case: who for case, who in patients.items() if who in chosen},
-    )
-    if not parts.learnt or not parts.judged:
-        raise ReviewError(
-            f"refining needs scans of {_FEWEST} patients, one to learn from and one to judge by; "
-            f"there is {len(set(patients.values()))}"
-        )
-    return parts
-
-
 def mean_dice(repository: Path, role: str, cases: dict[Path, str]) -> float:
     """Mean Dice of a model's masks in fp32 over labelled cases, on the daemon's own path.
 
@@ -172,15 +131,10 @@ def mean_dice(repository: Path, role: str, cases: dict[Path, str]) -> float:
         if dice is not None:
             found.append(dice)
     if not found:
-        raise ReviewError(f"no scan held out has a {role} label to judge by")
+        raise ReviewError(
+            f"no scan held out has a {role} label to judge by: correct it, or hold out others"
+        )
     return sum(found) / len(found)
-
-
-def _patients(folder: Path, names: Sequence[str]) -> dict[str, str]:
-    try:
-        return patients_of(folder, names)
-    except ValueError as error:
-        raise ReviewError(str(error)) from error
 
 
 def _train(spec: ModelSpec, asked: Refinement, parts: Parts, run: Path, tell: Tell) -> None:

@@ -10,6 +10,7 @@ import shutil
 from pathlib import Path
 
 from calibration.review.folder import ReviewError
+from engines.folder import replace_file
 from engines.models import SHIPPED, load_spec
 
 #: What describes the served version, kept in the folder of each.
@@ -37,22 +38,30 @@ def own_repository(folder: Path, origin: Path | None = None) -> Path:
 def install(candidate: Path, model: Path) -> None:
     """Serve a new version; the one served until now stays, with what describes it.
 
+    Broken off at any moment, it leaves the one or the other served, whole.
+
     Parameters
     ----------
     candidate
         Folder of the same model with the new version.
     model
         Folder of the model in the site's repository.
+
+    Raises
+    ------
+    ReviewError
+        When the repository has that version already.
     """
     version = load_spec(candidate).version
-    _keep_description(model, load_spec(model).version)
     target = model / str(version)
     if target.exists():
         raise ReviewError(f"{target} is there already")
-    shutil.copytree(candidate / str(version), target)
-    for name in _DESCRIPTION:
-        if (candidate / name).is_file():
-            shutil.copy2(candidate / name, target / name)
+    _keep_description(model, load_spec(model).version)
+    part = model / f"{version}.part"
+    shutil.rmtree(part, ignore_errors=True)  # of an installation that was broken off
+    shutil.copytree(candidate / str(version), part)
+    _copy_description(candidate, part)
+    part.rename(target)
     _serve(model, target)
 
 
@@ -93,16 +102,16 @@ def next_version(model: Path) -> int:
 
 
 def _keep_description(model: Path, version: int) -> None:
-    for name in _DESCRIPTION:
-        if (model / name).is_file():
-            shutil.copy2(model / name, model / str(version) / name)
+    _copy_description(model, model / str(version))
+
+
+def _copy_description(source: Path, target: Path) -> None:
+    """``spec.toml``, which decides what is served, comes last."""
+    for name in reversed(_DESCRIPTION):
+        if (source / name).is_file():
+            replace_file(target / name, (source / name).read_bytes())
 
 
 def _serve(model: Path, version: Path) -> None:
-    """Put a version's description in place; ``spec.toml``, which decides, comes last."""
-    for name in reversed(_DESCRIPTION):
-        if (version / name).is_file():
-            part = model / f"{name}.part"
-            shutil.copy2(version / name, part)
-            part.replace(model / name)
+    _copy_description(version, model)
     load_spec(model)
