@@ -13,7 +13,7 @@ LIB = $(DESTDIR)$(PREFIX)/lib
 SHARE = $(DESTDIR)$(PREFIX)/share/breathhold
 ETC = $(DESTDIR)/etc/breathhold
 
-.PHONY: demo test soak check gpu-check lock sbom licences audit protos install uninstall clean
+.PHONY: demo test fuzz soak check gpu-check lock sbom licences audit protos install uninstall clean
 
 # Scores a phantom (or SCAN=folder of DICOM) slice by slice, as a scanner would send it.
 demo: $(VENV)/.installed
@@ -24,6 +24,18 @@ test: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+# Arbitrary bytes into everything that reads, for so many seconds; findings in build/fuzz.
+FUZZ_S := 1200
+FUZZER := build/fuzzer
+fuzz: $(FUZZER)/.installed
+	PYTHONPATH="$(FUZZER)" $(BIN)/python -m tests.fuzz $(FUZZ_S) build/fuzz $(TARGETS)
+
+# Beside the tests' tools, for these runs alone.
+$(FUZZER)/.installed: requirements/fuzz.txt $(VENV)/.installed-dev
+	$(BIN)/pip install --quiet --no-deps --require-hashes --upgrade --target $(FUZZER) \
+		-r requirements/fuzz.txt
+	touch $@
 
 # Thousands of kills in place of the two hundred of the tests; hours.
 KILLS := 5000

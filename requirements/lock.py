@@ -1,10 +1,11 @@
 """Write the locked versions from pyproject.toml (`make lock`).
 
 base.txt is what the daemon needs; dev.txt adds the tools of the tests and of
-training; supply.txt is what `make sbom` and `make audit` run. Each version comes with
-the hashes of its files, and pip takes no other file. PyTorch itself is pinned in
-pyproject.toml and left out here: its builds for CPU and for CUDA need different packages,
-so the Makefile installs it by its version, held to the versions of dev.txt.
+training; supply.txt is what `make sbom` and `make audit` run, fuzz.txt what `make fuzz`
+adds. Each version comes with the hashes of its files, and pip takes no other file. PyTorch
+itself is pinned in pyproject.toml and left out here: its builds for CPU and for CUDA need
+different packages, so the Makefile installs it by its version, held to the versions of
+dev.txt.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ def main() -> None:
     without_torch = [need for need in dev if not need.startswith("torch")]
     compile_lock([*base, *without_torch], "dev.txt", "--constraints", str(HERE / "base.txt"))
     compile_lock(table["dependency-groups"]["supply"], "supply.txt")
+    compile_lock(table["dependency-groups"]["fuzz"], "fuzz.txt")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from tests.ingest import codecs
 from tests.ingest import synthetic as dicom
 
 SIZE = 48
+PHANTOM = Path(__file__).resolve().parents[2] / "build" / "fuzz-phantom"
 _SHARED = Path(os.environ.get("BREATHHOLD_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 _MATRIX: dicom.Changes = {
     Tag.ROWS: SIZE,
@@ -75,11 +76,20 @@ def slices() -> dict[str, bytes]:
     return written
 
 
-def phantom_slices() -> list[bytes]:
-    """Slices of the phantom as it is written, of a small matrix to be quick."""
-    with tempfile.TemporaryDirectory() as folder:
+def write_phantom() -> None:
+    """Write slices of the phantom, of a small matrix to be quick, where there are none yet."""
+    if PHANTOM.is_dir():
+        return
+    PHANTOM.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=PHANTOM.parent) as folder:
         write_dicom_series(make_phantom(3, section="thick", slices=12, matrix=SIZE), Path(folder))
-        return [path.read_bytes() for path in sorted(Path(folder).glob("*.dcm"))[3:9:3]]
+        Path(folder).rename(PHANTOM)
+        Path(folder).mkdir()  # for its own removal
+
+
+def phantom_slices() -> list[bytes]:
+    """Some slices of the phantom; none before :func:`write_phantom`, which takes a minute."""
+    return [path.read_bytes() for path in sorted(PHANTOM.glob("*.dcm"))[3:9:3]]
 
 
 def real_slices() -> list[Path]:

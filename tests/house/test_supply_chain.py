@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("lock", ["base.txt", "dev.txt", "supply.txt"])
+@pytest.mark.parametrize("lock", ["base.txt", "dev.txt", "supply.txt", "fuzz.txt"])
 def test_every_package_is_locked_by_hash(lock: str) -> None:
     text = (ROOT / "requirements" / lock).read_text()
     entries = [entry for entry in re.split(r"\n(?=\S)", text) if entry.strip()]
