@@ -9,7 +9,7 @@ events a coefficient. Konis 2007, "Linear programming algorithms for detecting s
 
 from __future__ import annotations
 
-import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from calibration.evaluation.discrimination import Discrimination, discrimination
 from calibration.logistic import LogisticFit, SeparatedError, fit_logistic
+from calibration.rows import read_rows
 
 #: Of the rarer kind, for each score that is fitted.
 EVENTS_A_SCORE = 10
@@ -78,21 +79,12 @@ def read_table(path: Path) -> SeverityTable:
     OSError
         When it cannot be read.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            names = {name.strip().lower(): name for name in reader.fieldnames or ()}
-            if missing := [name for name in COLUMNS if name not in names]:
-                raise SeverityTableError(f"{path}: there is no column {' and no '.join(missing)}")
-            rows = [
-                _row(
-                    {name: row[names[name]] or "" for name in COLUMNS},
-                    f"{path}, line {reader.line_num}",
-                )
-                for row in reader
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SeverityTableError(f"{path} is no table in CSV: {error}") from error
+
+    def check(names: Sequence[str]) -> None:
+        if missing := [name for name in COLUMNS if name not in names]:
+            raise SeverityTableError(f"{path}: there is no column {' and no '.join(missing)}")
+
+    rows = read_rows(path, SeverityTableError, check, _row)
     whole = [(poi, ihu, severe) for poi, ihu, severe in rows if ihu is not None]
     poi, ihu, severe = np.array(whole, np.float64).reshape(-1, 3).T
     return SeverityTable(poi, ihu, severe > 0, len(rows) - len(whole))
@@ -105,10 +97,10 @@ def _row(cells: dict[str, str], place: str) -> tuple[float, float | None, bool]:
             f"{place}: poi is {poi:g}, but it is a fraction from 0 to 1 (PO in percent is "
             "100 times it)"
         )
-    severe = _KINDS.get(cells["severe"].strip().lower())
+    severe = _KINDS.get(cells["severe"].lower())
     if severe is None:
         raise SeverityTableError(f"{place}: severe is {cells['severe']!r}, not 0 or 1")
-    ihu = _number(cells["ihu"], f"{place}: ihu") if cells["ihu"].strip() else None
+    ihu = _number(cells["ihu"], f"{place}: ihu") if cells["ihu"] else None
     return poi, ihu, severe
 
 

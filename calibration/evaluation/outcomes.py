@@ -12,7 +12,6 @@ change of POI with the radiologist's words (table 4).
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from calibration.evaluation.discrimination import Discrimination, discrimination
 from calibration.evaluation.errors import EvaluationError
 from calibration.evaluation.figures import CaseFigures
 from calibration.evaluation.kappa import Kappa, cohens_kappa
+from calibration.rows import read_rows
 
 _KINDS = {"0": False, "1": True, "no": False, "yes": True}
 DIRECTIONS = {
@@ -123,19 +123,11 @@ def read_outcomes(path: Path) -> list[Outcome]:
     OSError
         When it cannot be read.
     """
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, skipinitialspace=True)
-            names = [name.strip().lower() for name in reader.fieldnames or ()]
-            _check_columns(path, names)
-            reader.fieldnames = names
-            outcomes = [
-                _outcome({name: (row.get(name) or "").strip() for name in names}, place)
-                for row in reader
-                if (place := f"{path}, line {reader.line_num}")
-            ]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise EvaluationError(f"{path} is no table in CSV: {error}") from error
+
+    def check(names: Sequence[str]) -> None:
+        _check_columns(path, names)
+
+    outcomes = read_rows(path, EvaluationError, check, _outcome)
     cases = [one.case for one in outcomes]
     if twice := sorted({case for case in cases if cases.count(case) > 1}):
         raise EvaluationError(f"{path}: more than one line for {', '.join(twice)}")
@@ -185,11 +177,17 @@ def compare_outcomes(figures: Sequence[CaseFigures], outcomes: Sequence[Outcome]
             [pair.found for pair in pairs], [pair.radiologist for pair in pairs]
         ),
         direction_of_changed=cohens_kappa(
-            ["increased" if pair.po_change > 0 else "decreased" for pair in changed],
+            [_by_sign(pair.po_change) for pair in changed],
             [pair.radiologist for pair in changed],
         ),
         not_evaluated=tuple(sorted(named - by_case.keys())),
     )
+
+
+def _by_sign(change: float) -> str:
+    if not change:
+        return "unchanged"
+    return "increased" if change > 0 else "decreased"
 
 
 def _scored(

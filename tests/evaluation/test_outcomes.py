@@ -116,6 +116,13 @@ def test_a_scan_called_unchanged_is_no_changed_one() -> None:
     assert found.direction_of_changed is None
 
 
+def test_no_change_at_all_has_no_sign() -> None:
+    figures = [scored("a", 0.0), scored("b", 0.0)]
+    found = compare_outcomes(figures, [Outcome("b", None, "a", "decreased")])
+    assert found.direction_of_changed is not None
+    assert found.direction_of_changed.observed == 0.0
+
+
 def test_the_page_shows_them() -> None:
     figures = [scored(name, po) for name, po in (("a<", 30.0), ("b", 12.0), ("c", 2.0), ("d", 5))]
     outcomes = [
