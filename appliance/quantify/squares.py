@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -25,7 +26,7 @@ Map = npt.NDArray[np.bool_]
 _T = TypeVar("_T", bound=np.generic)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Squares:
     """One slice in squares; arrays of shape (square rows, square columns).
 
@@ -76,7 +77,7 @@ class Squares:
         """Squares with a mean below a value."""
         return self.total < hu * self.pixels
 
-    @property
+    @cached_property
     def any_lung(self) -> Map:
         return self.lung > 0
 
@@ -85,7 +86,7 @@ class Squares:
         """Squares that are all lung, as are all their neighbours."""
         return ~grown(self.lung < self.pixels)
 
-    @property
+    @cached_property
     def off_lung(self) -> Map:
         """Squares of tissue with neither lung nor air in them or their neighbours."""
         return ~grown(~self.tissue)
