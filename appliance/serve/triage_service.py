@@ -117,6 +117,7 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
             raise results_unavailable(error) from error
         if not scans:
             raise ScanError(CallStatus.NOT_FOUND, "UNKNOWN_PATIENT", "There is no such patient.")
+        _record(scans[-1].report)
         return scans
 
     async def _masks(
@@ -129,10 +130,7 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
 
     async def _check_owner(self, report: types_pb2.Report) -> None:
         """Raise unless the caller may read this scan, and say in the trail which one it is."""
-        record = call_record()
-        record.scan_id = report.scan_id
-        record.uids["study"] = report.study_instance_uid
-        record.uids["series"] = report.series_instance_uid
+        _record(report)
         try:
             summary = await self._results.run(self._results.summary, report.scan_id)
         except StorageError as error:
@@ -156,6 +154,14 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
                 CallStatus.FAILED_PRECONDITION, "NOT_REPORTED", "The scan has no report yet."
             )
         raise ScanError(CallStatus.NOT_FOUND, "UNKNOWN_SCAN", "There is no such scan.")
+
+
+def _record(report: types_pb2.Report) -> None:
+    """Say in the trail which scan a call is about; of a course it is the last."""
+    record = call_record()
+    record.scan_id = report.scan_id
+    record.uids["study"] = report.study_instance_uid
+    record.uids["series"] = report.series_instance_uid
 
 
 def _page_start(token: str) -> int:

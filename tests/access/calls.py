@@ -25,7 +25,9 @@ def stream(
     channel: grpc.Channel, series: str, slices: Iterable[scan_pb2.Slice] = ()
 ) -> list[scan_pb2.StreamResponse]:
     """A whole scan in one call."""
-    opening = scan_pb2.OpenScan(series_instance_uid=series, caller="someone else")
+    opening = scan_pb2.OpenScan(
+        series_instance_uid=series, caller="someone else", patient_id="patient 7"
+    )
     requests = [scan_pb2.StreamRequest(open=opening)]
     requests += [scan_pb2.StreamRequest(slice=item) for item in slices]
     requests.append(scan_pb2.StreamRequest(end=scan_pb2.EndScan()))
@@ -41,6 +43,11 @@ def report(channel: grpc.Channel, series: str) -> triage_pb2.GetReportResponse:
 def masks(channel: grpc.Channel, series: str) -> list[triage_pb2.GetMasksResponse]:
     request = triage_pb2.GetMasksRequest(series_instance_uid=series)
     return list(triage_pb2_grpc.TriageServiceStub(channel).GetMasks(request, timeout=_WAIT_S))
+
+
+def course(channel: grpc.Channel, **named: str) -> triage_pb2.GetCourseResponse:
+    request = triage_pb2.GetCourseRequest(**named)
+    return triage_pb2_grpc.TriageServiceStub(channel).GetCourse(request, timeout=_WAIT_S)
 
 
 def watch(channel: grpc.Channel) -> triage_pb2.WatchResponse:

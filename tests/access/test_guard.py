@@ -23,6 +23,7 @@ METHODS: dict[str, Callable[[grpc.Channel], object]] = {
     "Stream": partial(calls.stream, series=SERIES),
     "GetReport": partial(calls.report, series=SERIES),
     "GetMasks": partial(calls.masks, series=SERIES),
+    "GetCourse": partial(calls.course, series_instance_uid=SERIES),
     "Watch": calls.watch,
     "ListScans": calls.scans,
     "ListModels": calls.models,
@@ -30,7 +31,7 @@ METHODS: dict[str, Callable[[grpc.Channel], object]] = {
 }
 MAY = {
     "console": {"Stream", "GetReport", "GetMasks", "Health"},
-    "dashboard": {"GetReport", "GetMasks", "Watch", "ListScans", "Health"},
+    "dashboard": {"GetReport", "GetMasks", "GetCourse", "Watch", "ListScans", "Health"},
     "operator": {"ListModels", "Health"},
     "nobody": {"Health"},
 }
@@ -129,6 +130,17 @@ def test_each_role_and_page(
     assert found == status
 
 
+def test_a_course_by_key_is_in_the_trail_with_its_last_scan(
+    box: Box, authority: Authority, callers: dict[str, Files]
+) -> None:
+    with authority.channel(box.grpc, callers["dashboard"]) as channel:
+        found = calls.course(channel, series_instance_uid=SERIES)
+        assert calls.course(channel, patient_key=found.patient_key) == found
+    *_, by_series, by_key = (box.state / "audit/audit.jsonl").read_text().splitlines()
+    assert json.loads(by_key)["ScanID"] == found.points[-1].scan_id
+    assert json.loads(by_series)["ScanID"] == found.points[-1].scan_id
+
+
 def test_what_was_done_is_in_the_trail(box: Box) -> None:
     trail = [
         json.loads(line) for line in (box.state / "audit/audit.jsonl").read_text().splitlines()
@@ -140,6 +152,8 @@ def test_what_was_done_is_in_the_trail(box: Box) -> None:
     assert (110100, None, "") in told
     assert (110104, "CT1", "Stream") in told
     assert (110103, "Desk", "GetReport") in told
+    assert (110103, "Desk", "GetCourse") in told
+    assert (110113, "CT1", "GetCourse") in told
     assert (110112, "Desk", "Watch") in told
     assert (110113, "Ops", "Stream") in told
     (received,) = [
@@ -151,3 +165,4 @@ def test_what_was_done_is_in_the_trail(box: Box) -> None:
     ][:1]
     assert received["ScanID"]
     assert SERIES not in json.dumps(trail)
+    assert "patient 7" not in json.dumps(trail)
