@@ -77,6 +77,7 @@ def main(arguments: list[str]) -> int:
     0 done, 1 failed, 2 used wrongly.
     """
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # products are small: threads only spin
     try:
         code = app(arguments, prog_name="breathhold", standalone_mode=False)
     except TyperException as error:
