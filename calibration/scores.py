@@ -24,8 +24,9 @@ from appliance.scan.slice import Slice, SliceHeader
 from calibration.evaluation import load_engines
 from calibration.phantom.phantom import Phantom, Section, make_phantom
 from calibration.phantom.truth import lobe_truth, truth_of
-from engines.lobes import LOBE_NAMES, LobeFinder, load_lobes
+from engines.divider import Divider, load_dividers
 from engines.models import SHIPPED, load_repository
+from engines.parts import LOBE_NAMES
 from engines.runtimes import choose
 from engines.segmenter import Segmenter
 
@@ -38,7 +39,7 @@ class Engines:
 
     segmenter: Segmenter
     policy: ScanPolicy
-    finder: LobeFinder
+    lobes: Divider
 
     @classmethod
     def load(cls, repository: Path = SHIPPED) -> Engines:
@@ -51,10 +52,10 @@ class Engines:
         ValueError
             When there is no lobes model.
         """
-        finder = load_lobes(load_repository(repository), choose())
-        if finder is None:
+        dividers = load_dividers(load_repository(repository), choose(), ("lobes",))
+        if not dividers:
             raise ValueError(f"{repository} holds no lobes model")
-        return cls(*load_engines(repository), finder)
+        return cls(*load_engines(repository), dividers[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,8 @@ def score_phantom(phantom: Phantom, engines: Engines) -> PhantomScores:
         When it has no lung, or none was found.
     """
     true_lobes, (true_po, true_pho) = lobe_truth(phantom), truth_of(phantom)
-    summary = score_volume(slices_of(phantom), engines.segmenter, engines.policy, engines.finder)
+    dividers = (engines.lobes,)
+    summary = score_volume(slices_of(phantom), engines.segmenter, engines.policy, dividers)
     scores, lobes = summary.scores, summary.findings.lobes
     if None in (true_po, true_pho) or scores.po is None or scores.pho is None or lobes is None:
         raise ValueError(f"phantom {phantom.seed} has no lung, or none was found")

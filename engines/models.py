@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from engines.artefacts import PRECISIONS, Artefact, ModelError, read_artefact
+from engines.parts import DIVIDING, LOBE_NAMES, parts_fault
 
 __all__ = [
     "FORMS",
@@ -36,7 +37,7 @@ _T = TypeVar("_T", int, float)
 SHIPPED = Path(__file__).resolve().parent / "repository"
 
 SECTIONS = ("thin", "medium", "thick")
-ROLES = ("lung", "lesion", "lobes")
+ROLES = ("lung", "lesion", *DIVIDING)
 #: What a model answers: the middle plane of those it sees, or each of them.
 FORMS = ("neighbours", "block")
 
@@ -58,7 +59,7 @@ class ModelSpec:
     name, version
         As the folder is called.
     role
-        "lung", "lesion" or "lobes".
+        "lung", "lesion", "lobes" or "segments".
     sections
         The sections it serves: "thin", "medium", "thick".
     planes
@@ -85,7 +86,9 @@ class ModelSpec:
         Planes that consecutive blocks share, at most half of them; 0 for neighbours.
     maps
         Probabilities that a block model gives of each voxel, the planes of the first map
-        first: one a lobe.
+        first: one a lobe or segment.
+    map_names
+        What the maps of a segments model are, snake_case; see :attr:`parts`.
     """
 
     name: str
@@ -105,18 +108,15 @@ class ModelSpec:
     form: str = "neighbours"
     overlap: int = 0
     maps: int = 1
+    map_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.role == "segments":
-            raise ModelError(
-                f"{self.name}: models of lung segments are not served yet; "
-                "take it out of the repository"
-            )
         if self.role not in ROLES:
             raise ModelError(f"{self.name}: role must be one of {ROLES}, not {self.role!r}")
         if not self.sections or set(self.sections) - set(SECTIONS):
             raise ModelError(f"{self.name}: sections must be some of {SECTIONS}")
-        if fault := self._form_fault():
+        parts = parts_fault(self.role, self.form, self.maps, self.map_names)
+        if fault := self._form_fault() or parts:
             raise ModelError(f"{self.name}: {fault}")
         if not self.window_hu[0] < self.window_hu[1]:
             raise ModelError(f"{self.name}: window {self.window_hu} is empty")
@@ -129,11 +129,17 @@ class ModelSpec:
         return self.planes * self.maps if self.form == "block" else 1
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """The parts of the lung that the maps are, the first one's label is 1; else none."""
+        return LOBE_NAMES if self.role == "lobes" else self.map_names
+
+    @property
     def contract(self) -> str:
         """How the network is fed and its answer read, in words: what a gate judges beside files."""
         rows, columns = self.size
         low, high = self.window_hu
         maps = f", {self.maps} maps" if self.maps > 1 else ""
+        maps += f" of {', '.join(self.map_names)}" if self.map_names else ""
         return (
             f"{self.planes} planes of {rows} x {columns} as {self.form}, {self.neighbour_mm} mm "
             f"apart, {self.overlap} shared, {low} to {high} HU, threshold {self.threshold}{maps}"
@@ -212,6 +218,7 @@ def _spec(folder: Path, table: Mapping[str, object]) -> ModelSpec:
         form=str(inputs.get("form", "neighbours")),
         overlap=int(str(inputs.get("overlap", 0))),
         maps=int(str(outputs.get("maps", 1))),
+        map_names=tuple(str(name) for name in _list(outputs.get("names", []))),
         size=_pair(inputs["size"], int),
         window_hu=_pair(inputs["window_hu"], float),
         input_name=str(inputs["name"]),

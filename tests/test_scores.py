@@ -14,7 +14,7 @@ from appliance.quantify.lobes import LobeScores
 from appliance.quantify.regions import Region
 from calibration.phantom import Lobe
 from calibration.scores import Engines, PhantomScores, overall, score_phantom, slices_of
-from engines.lobes import LOBE_NAMES
+from engines.parts import LOBE_NAMES
 from tests.box import Box, send_scan
 from tests.daemon.test_lobes import OPEN
 from tests.inference.test_volume import made_slices
@@ -39,7 +39,7 @@ def test_a_volume_is_scored_as_the_daemon_scores_it(
     with Box(tmp_path, repository) as box:
         report = send_scan(box.grpc, OPEN, raw_slices(60)).final_report
     slices = made_slices(60, 5.0)
-    summary = score_volume(slices, engines.segmenter, engines.policy, engines.finder)
+    summary = score_volume(slices, engines.segmenter, engines.policy, [engines.lobes])
     assert summary.scores.po == report.scores.po
     lobes = summary.findings.lobes
     assert lobes is not None

@@ -4,7 +4,8 @@
 the mean of its three planes lies above about -650 HU. In a repository with
 blocks, `lesion_thin` does the same with the mean of each plane of a block and
 its two neighbours, and `lesion_thick` is `lesion`. `lobes` divides the box around the
-lungs by planes: each side into an upper and a lower half, on the right with a middle.
+lungs by planes: each side into an upper and a lower half, on the right with a middle;
+`segments` cuts the right side into ten layers and the left one into eight.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,13 @@ WINDOW = (-1350.0, 250.0)
 ALL_SECTIONS = ("thin", "medium", "thick")
 BLOCK_PLANES, BLOCK_OVERLAP = 8, 2
 LOBE_PLANES = LOBE_SIZE = 16
+SEGMENTS_A_SIDE = {"right": 10, "left": 8}
+#: From the feet up.
+SEGMENT_NAMES = tuple(
+    f"{side}_segment_{number}"
+    for side, segments in SEGMENTS_A_SIDE.items()
+    for number in range(segments, 0, -1)
+)
 
 
 def write_tiny_repository(folder: Path) -> Path:
@@ -48,17 +57,25 @@ def write_block_repository(folder: Path) -> Path:
 def write_lobes_repository(folder: Path) -> Path:
     """Write the models of :func:`write_tiny_repository` and one of lobes."""
     write_tiny_repository(folder)
-    _write(
-        folder / "lobes",
-        "lobes",
-        ALL_SECTIONS,
-        LOBE_PLANES,
-        'neighbour_mm = 2.0\nform = "block"',
-        _lobes_network(),
-        LOBE_SIZE,
-        maps=5,
+    _write_dividing(folder / "lobes", _lobes_network(), 5)
+    return folder
+
+
+def write_segments_repository(folder: Path) -> Path:
+    """Write the models of :func:`write_lobes_repository` and one of segments."""
+    write_lobes_repository(folder)
+    _write_dividing(
+        folder / "segments", _segments_network(), len(SEGMENT_NAMES), names=SEGMENT_NAMES
     )
     return folder
+
+
+def _write_dividing(
+    folder: Path, network: onnx.ModelProto, maps: int, names: Sequence[str] = ()
+) -> None:
+    form = 'neighbour_mm = 2.0\nform = "block"'
+    role, sections, size = folder.name, ALL_SECTIONS, LOBE_SIZE
+    _write(folder, role, sections, LOBE_PLANES, form, network, size, maps, names)
 
 
 def _write_lung(folder: Path) -> None:
@@ -84,12 +101,14 @@ def _write(
     network: onnx.ModelProto,
     size: int = SIZE,
     maps: int = 1,
+    names: Sequence[str] = (),
 ) -> None:
     (folder / "1").mkdir(parents=True)
     path = folder / "1" / "model.onnx"
     onnx.save(network, path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     several = f"\nmaps = {maps}" if maps > 1 else ""
+    several += f"\nnames = {json.dumps(names)}" if names else ""
     (folder / "spec.toml").write_text(
         f"""
 name = "{folder.name}"
@@ -140,24 +159,44 @@ def _block_network(planes: int, slope: float, level: float) -> onnx.ModelProto:
 
 
 def _lobes_network() -> onnx.ModelProto:
-    """sigmoid(a map of each lobe + the planes): where a lobe's map is 4 it is more likely."""
-    planes, size = LOBE_PLANES, LOBE_SIZE
-    likely = np.full((5, planes, size, size), -4.0, np.float32)
-    right, left = slice(0, size // 2), slice(size // 2, size)
-    for lobe, (low, high), side in (
-        (0, (11, planes), right),
-        (1, (7, 11), right),
-        (2, (0, 7), right),
-        (3, (8, planes), left),
-        (4, (0, 8), left),
-    ):
-        likely[lobe, low:high, :, side] = 4.0
+    right, left = _sides()
+    return _dividing_network(
+        [
+            (slice(11, LOBE_PLANES), right),
+            (slice(7, 11), right),
+            (slice(7), right),
+            (slice(8, LOBE_PLANES), left),
+            (slice(8), left),
+        ]
+    )
+
+
+def _segments_network() -> onnx.ModelProto:
+    boxes = []
+    for segments, side in zip(SEGMENTS_A_SIDE.values(), _sides(), strict=True):
+        edges = np.linspace(2, LOBE_PLANES - 2, segments + 1).astype(int)
+        edges[0], edges[-1] = 0, LOBE_PLANES
+        boxes += [(slice(int(low), int(high)), side) for low, high in pairwise(edges)]
+    return _dividing_network(boxes)
+
+
+def _sides() -> tuple[slice, slice]:
+    """Columns of the right and of the left lung."""
+    return slice(LOBE_SIZE // 2), slice(LOBE_SIZE // 2, LOBE_SIZE)
+
+
+def _dividing_network(boxes: Sequence[tuple[slice, slice]]) -> onnx.ModelProto:
+    """sigmoid(a map of each part + the planes): a part is likely in its planes and columns."""
+    parts, planes, size = len(boxes), LOBE_PLANES, LOBE_SIZE
+    likely = np.full((parts, planes, size, size), -4.0, np.float32)
+    for one, (along, side) in zip(likely, boxes, strict=True):
+        one[along, :, side] = 4.0
     nodes = [
-        helper.make_node("Concat", ["planes"] * 5, ["repeated"], axis=1),
+        helper.make_node("Concat", ["planes"] * parts, ["repeated"], axis=1),
         helper.make_node("Add", ["repeated", "likely"], ["logit"]),
     ]
-    maps = {"likely": likely.reshape(1, 5 * planes, size, size)}
-    return _graph(nodes, planes, 5 * planes, size, maps)
+    maps = {"likely": likely.reshape(1, parts * planes, size, size)}
+    return _graph(nodes, planes, parts * planes, size, maps)
 
 
 def _model(

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from appliance.config import EngineConfig
 from engines.choice import Wanted, choice_of
-from engines.lobes import LobeFinder, load_lobes
+from engines.divider import Divider, load_dividers
 from engines.models import ModelError, ModelSpec
 from engines.runtimes import (
     RUNTIMES,
@@ -39,13 +39,13 @@ class Device:
         Short: "cpu", "gpu0".
     load
         Loads and warms the engines; raises DeviceError when the device fails.
-    load_lobes
-        The same of the lobes model, where there is one.
+    load_dividers
+        The same of the models that divide the lungs, those that there are.
     """
 
     name: str
     load: Callable[[], Segmenter]
-    load_lobes: Callable[[], LobeFinder | None] = lambda: None
+    load_dividers: Callable[[], Sequence[Divider]] = tuple
 
 
 def choose_devices(engine: EngineConfig, specs: Sequence[ModelSpec]) -> list[Device]:
@@ -105,7 +105,7 @@ def choose_fallback(
         logger.warning("nothing takes over when every device is lost: %s", error)
         return None
     load = partial(Segmenter, specs, runtime, precision, engine.batch)
-    return Device(_FALLBACK_DEVICE, load, partial(load_lobes, specs, runtime))
+    return Device(_FALLBACK_DEVICE, load, partial(load_dividers, specs, runtime))
 
 
 class _Equals:
@@ -116,7 +116,8 @@ class _Equals:
         self._wanted: Mapping[str, Wanted] = {spec.name: engine.precision for spec in specs}
 
     def device(self, name: str, runtime: Runtime) -> Device:
-        return Device(name, partial(self._load, runtime), partial(load_lobes, self._specs, runtime))
+        dividers = partial(load_dividers, self._specs, runtime)
+        return Device(name, partial(self._load, runtime), dividers)
 
     def _load(self, runtime: Runtime) -> Segmenter:
         segmenter = Segmenter(self._specs, runtime, self._wanted, self._batch)

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 from functools import partial
 
 from appliance.inference.devices import Device
-from appliance.inference.lobes import LobeDivision
+from appliance.inference.parts import LungDivision
 from appliance.inference.planes import PlaneStore
 from appliance.inference.serving import DeviceState, DeviceStatus, Serving
 from appliance.inference.slab_inference import SlabInference
 from appliance.inference.tasks import DeviceInference, Task, TaskOutcome, TaskQueue
 from appliance.inference.worker import InferenceWorker
 from appliance.scan.verdicts import Notice, NoticeReason
-from engines.lobes import LobeFinder
+from engines.divider import Divider
 from engines.runtimes import DeviceError
 from engines.segmenter import Segmenter
 from engines.warm_up import Engine
@@ -40,7 +40,7 @@ class _Place:
     device: Device
     state: DeviceState = DeviceState.LOADING
     segmenter: Segmenter | None = None
-    lobes: LobeFinder | None = None
+    dividers: Sequence[Divider] = ()
     worker: InferenceWorker | None = None
     reason: str = ""
 
@@ -149,9 +149,9 @@ class DevicePool:
         return [place for place in self._places if place.state is not DeviceState.LOST]
 
     def _warm(self, place: _Place) -> Segmenter:
-        segmenter, lobes = place.device.load(), place.device.load_lobes()
+        segmenter, dividers = place.device.load(), place.device.load_dividers()
         with self._lock:
-            place.segmenter, place.lobes = segmenter, lobes
+            place.segmenter, place.dividers = segmenter, dividers
             place.state = DeviceState.SERVING
             self._renew()
         return segmenter
@@ -159,7 +159,7 @@ class DevicePool:
     def _start_worker(self, place: _Place) -> None:
         def load() -> DeviceInference:
             segmenter = place.segmenter or self._warm(place)
-            return self._inference(segmenter, place.lobes)
+            return self._inference(segmenter, place.dividers)
 
         place.worker = InferenceWorker(
             place.device.name,
@@ -171,9 +171,9 @@ class DevicePool:
         )
         place.worker.start()
 
-    def _inference(self, segmenter: Segmenter, lobes: LobeFinder | None) -> DeviceInference:
+    def _inference(self, segmenter: Segmenter, dividers: Sequence[Divider]) -> DeviceInference:
         planes, size = self._planes, segmenter.lung.size
-        division = LobeDivision(lobes, planes, segmenter.prepare, size) if lobes else None
+        division = LungDivision(dividers, planes, segmenter.prepare, size)
         return DeviceInference(SlabInference(segmenter, planes), division)
 
     def _lose(self, place: _Place, jobs: Sequence[Task], error: Exception) -> None:
@@ -187,7 +187,7 @@ class DevicePool:
     def _mark_lost(self, place: _Place, error: Exception) -> None:
         with self._lock:
             place.state, place.reason = DeviceState.LOST, str(error)
-            place.segmenter = place.lobes = None
+            place.segmenter, place.dividers = None, ()
             left = [other.device.name for other in self._at_work()]
             if self._fallback and not left:
                 left = [self._fallback.name]
@@ -214,8 +214,7 @@ class DevicePool:
 def _engines(place: _Place) -> Mapping[str, Engine]:
     """By model name."""
     engines = dict(place.segmenter.engines) if place.segmenter else {}
-    if place.lobes:
-        engines[place.lobes.engine.spec.name] = place.lobes.engine
+    engines |= {divider.engine.spec.name: divider.engine for divider in place.dividers}
     return engines
 
 

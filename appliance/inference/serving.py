@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from appliance.scan.stack import Section
 from appliance.scan.verdicts import Notice
+from engines.parts import DIVIDING
 from engines.warm_up import Engine
 
 
@@ -59,6 +60,7 @@ class Serving:
         }
 
     @property
-    def divides(self) -> bool:
-        """Whether lobes can be told apart."""
-        return any(engine.spec.role == "lobes" for engine in self.engines.values())
+    def divides_into(self) -> tuple[str, ...]:
+        """What the lungs can be divided into: of "lobes" and "segments", what has a model."""
+        roles = {engine.spec.role for engine in self.engines.values()}
+        return tuple(role for role in DIVIDING if role in roles)

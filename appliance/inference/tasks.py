@@ -1,15 +1,15 @@
-"""All that the worker of a device does: slabs, and the lobes of complete scans."""
+"""All that the worker of a device does: slabs, and the parts of complete scans."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from appliance.inference.lobes import LobeDivision, LobeJob, LobeOutcome, LobesFailed
+from appliance.inference.parts import Divided, LungDivision, PartsJob
 from appliance.inference.queue import InferenceQueue, Job
 from appliance.inference.slab_inference import Outcome, SlabInference
 
-Task = Job | LobeJob
-TaskOutcome = Outcome | LobeOutcome
+Task = Job | PartsJob
+TaskOutcome = Outcome | Divided
 TaskQueue = InferenceQueue[Task]
 
 
@@ -20,12 +20,12 @@ class DeviceInference:
     ----------
     slabs
         Infers slabs.
-    lobes
-        Divides scans; None where there is no lobes model.
+    division
+        Divides scans.
     """
 
-    def __init__(self, slabs: SlabInference, lobes: LobeDivision | None = None) -> None:
-        self._slabs, self._lobes = slabs, lobes
+    def __init__(self, slabs: SlabInference, division: LungDivision) -> None:
+        self._slabs, self._division = slabs, division
 
     @property
     def batch(self) -> int:
@@ -43,11 +43,6 @@ class DeviceInference:
         jobs = [task for task in tasks if isinstance(task, Job)]
         found: list[TaskOutcome] = list(self._slabs.outcomes(jobs)) if jobs else []
         for task in tasks:
-            if isinstance(task, LobeJob):
-                found += self._divided(task)
+            if isinstance(task, PartsJob):
+                found += self._division.outcomes(task)
         return found
-
-    def _divided(self, job: LobeJob) -> Sequence[LobeOutcome]:
-        if self._lobes is None:
-            return [LobesFailed(job, LookupError("no lobes model is loaded"))]
-        return self._lobes.outcomes(job)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from appliance.inference.lobes import LobeDivision, LobeJob, LobesFailed, SliceRuns
+from appliance.inference.parts import LungDivision, PartsJob, SliceRuns
 from appliance.inference.planes import PlaneStore
 from appliance.inference.queue import InferenceQueue, Job
 from appliance.inference.slab_inference import Failure, Outcome, Result, SlabInference
@@ -21,7 +21,7 @@ from appliance.scan.masks import decode_runs
 from appliance.scan.scan import Scan, ScanPhase, ScanPolicy
 from appliance.scan.slice import Slice, SliceHeader
 from appliance.scan.summary import Summary, summarize
-from engines.lobes import LobeFinder
+from engines.divider import Divider
 from engines.preprocess import Mask
 from engines.runtimes import DeviceError
 from engines.segmenter import Segmenter
@@ -89,7 +89,7 @@ def score_volume(
     slices: Sequence[Slice],
     segmenter: Segmenter,
     policy: ScanPolicy,
-    finder: LobeFinder | None = None,
+    dividers: Sequence[Divider] = (),
     norms: Norms = NO_NORMS,
 ) -> Summary:
     """All that the daemon reports of a scan; parameters and errors of :func:`segment_volume`.
@@ -98,20 +98,20 @@ def score_volume(
     ----------
     slices
         At least one.
-    finder
-        Of lobes; there are no scores by lobe without one.
+    dividers
+        Of lobes and segments; there are no scores by what has none.
     norms
         What the scan is measured against.
 
     Raises
     ------
     VolumeError
-        Also when its lobes cannot be found.
+        Also when it cannot be divided.
     """
     volume = _Volume(slices, segmenter, policy)
     for item in slices:
         volume.offer(item)
-    return volume.summary(finder, norms)
+    return volume.summary(dividers, norms)
 
 
 class _Volume:
@@ -132,20 +132,22 @@ class _Volume:
     def results(self) -> list[SliceResult]:
         return [self._decoded(result) for result in self._inferred()]
 
-    def summary(self, finder: LobeFinder | None, norms: Norms) -> Summary:
+    def summary(self, dividers: Sequence[Divider], norms: Norms) -> Summary:
         results = self._inferred()
-        if finder is None or self._scan.scores().po is None:
+        if not dividers or self._scan.scores().po is None:
             return summarize(self._scan, norms)
-        return summarize(self._scan, norms, self._lobes(finder, results))
+        return summarize(self._scan, norms, self._parts(dividers, results))
 
-    def _lobes(self, finder: LobeFinder, results: Sequence[Result]) -> RegionTallies:
-        segmenter = self._segmenter
-        division = LobeDivision(finder, self._planes, segmenter.prepare, segmenter.lung.size)
-        job = LobeJob(_SCAN_ID, tuple(SliceRuns.of(result) for result in results))
+    def _parts(
+        self, dividers: Sequence[Divider], results: Sequence[Result]
+    ) -> dict[str, RegionTallies]:
+        segmenter, roles = self._segmenter, tuple(divider.role for divider in dividers)
+        division = LungDivision(dividers, self._planes, segmenter.prepare, segmenter.lung.size)
+        job = PartsJob(_SCAN_ID, tuple(SliceRuns.of(result) for result in results), roles)
         (outcome,) = division.outcomes(job)
-        if isinstance(outcome, LobesFailed):
-            raise VolumeError(f"the lobes could not be found: {outcome.error}") from outcome.error
-        return outcome.tallies
+        for role, failed in outcome.failed.items():
+            raise VolumeError(f"the {role} could not be found: {failed.error}") from failed.error
+        return {role: parts.tallies for role, parts in outcome.found.items()}
 
     def _inferred(self) -> list[Result]:
         """Infer what is in the queue now: slabs that were replaced since are not in it."""

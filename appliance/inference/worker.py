@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from appliance.failpoints import hit
-from appliance.inference.lobes import LobeJob
+from appliance.inference.parts import PartsJob
 from appliance.inference.slab_inference import Failure
 from appliance.inference.tasks import DeviceInference, Task, TaskOutcome, TaskQueue
 from appliance.inference.yielding import give_way
@@ -102,5 +102,5 @@ class InferenceWorker(threading.Thread):
             failed = isinstance(outcome, Failure)
             self._failures_in_a_row = self._failures_in_a_row + 1 if failed else 0
             self._deliver(outcome)
-        if not any(isinstance(job, LobeJob) for job in jobs):
+        if not any(isinstance(job, PartsJob) for job in jobs):
             self._observe(time.monotonic() - started, len(jobs))

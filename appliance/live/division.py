@@ -1,10 +1,10 @@
-"""The lobes of one complete scan: asked for, and waited for."""
+"""The parts of one complete scan: asked for, and waited for."""
 
 from __future__ import annotations
 
 import asyncio
 
-from appliance.inference.lobes import LobeJob, LobeOutcome
+from appliance.inference.parts import Divided, PartsJob
 from appliance.inference.tasks import TaskQueue
 
 
@@ -13,15 +13,15 @@ class Division:
 
     def __init__(self, queue: TaskQueue) -> None:
         self._queue = queue
-        self._answer: asyncio.Future[LobeOutcome] | None = None
+        self._answer: asyncio.Future[Divided] | None = None
 
-    async def of(self, job: LobeJob) -> LobeOutcome:
+    async def of(self, job: PartsJob) -> Divided:
         """What became of a job; waits as long as it takes."""
         self._answer = asyncio.get_running_loop().create_future()
         self._queue.put(job)
         return await self._answer
 
-    def take(self, outcome: LobeOutcome) -> None:
+    def take(self, outcome: Divided) -> None:
         """The answer; one that nobody waits for is dropped."""
         if self._answer and not self._answer.done():
             self._answer.set_result(outcome)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from appliance.inference.lobes import Runs, SliceRuns
+from appliance.inference.parts import Runs, SliceRuns
 from appliance.inference.slab_inference import Result
 from appliance.scan.geometry import SliceGeometry
 from breathhold.v1 import types_pb2 as pb

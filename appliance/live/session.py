@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 
 from appliance.failpoints import hit
-from appliance.inference.lobes import LobeJob, LobeOutcome, LobesFailed, LobesFound
+from appliance.inference.parts import Divided, PartsJob
 from appliance.inference.queue import Job
 from appliance.inference.serving import Serving
 from appliance.inference.slab_inference import Failure, Result
@@ -51,9 +51,16 @@ from breathhold.v1 import triage_pb2, types_pb2
 
 logger = logging.getLogger(__name__)
 
-_LOBES_FAILED = Notice(
-    NoticeReason.LOBES_FAILED, "The lobes could not be told apart: there are no scores by lobe."
-)
+_FAILED = {
+    "lobes": Notice(
+        NoticeReason.LOBES_FAILED,
+        "The lobes could not be told apart: there are no scores by lobe.",
+    ),
+    "segments": Notice(
+        NoticeReason.SEGMENTS_FAILED,
+        "The lung segments could not be told apart: there are no scores by segment.",
+    ),
+}
 #: Signals that are only want of slices: a scan they ended goes on when its caller is back.
 SILENT = (CompletedBy.QUIET, CompletedBy.ABANDONED)
 
@@ -307,10 +314,10 @@ class LiveScan:
     # -- what inference found
 
     def deliver(self, outcome: TaskOutcome) -> None:
-        """The result of a slab, or the lobes of the scan, or why there is none."""
+        """The result of a slab, or the parts of the scan, or why there is none."""
         if self.ended.is_set() or outcome.job.generation != self.generation:
             return
-        if isinstance(outcome, LobeOutcome):
+        if isinstance(outcome, Divided):
             self._note_devices()
             self._division.take(outcome)
             return
@@ -396,23 +403,23 @@ class LiveScan:
         else:
             self._end_with(report)
 
-    async def _divided(self) -> LobeOutcome | None:
-        """What became of the lobes; None where they are not looked for."""
-        scan = self._scan
+    async def _divided(self) -> Divided | None:
+        """What became of lobes and segments; None where they are not looked for."""
+        scan, roles = self._scan, self._services.devices.serving.divides_into
         abandoned = scan.completed_by is CompletedBy.ABANDONED
-        if abandoned or scan.scores().po is None or not self._services.devices.serving.divides:
+        if abandoned or scan.scores().po is None or not roles:
             return None
         slices = tuple(self._masks.runs(uid, scan.headers[uid].geometry) for uid in scan.stack.ids)
-        job = LobeJob(self.scan_id, slices, self.opened.priority, self.generation)
+        job = PartsJob(self.scan_id, slices, roles, self.opened.priority, self.generation)
         return await self._division.of(job)
 
-    def _report_message(self, divided: LobeOutcome | None) -> types_pb2.Report:
-        found = divided if isinstance(divided, LobesFound) else None
-        summary = summarize(self._scan, self._services.norms, found.tallies if found else None)
+    def _report_message(self, divided: Divided | None) -> types_pb2.Report:
+        found = divided.found if divided else {}
+        tallies = {role: parts.tallies for role, parts in found.items()}
+        summary = summarize(self._scan, self._services.norms, tallies)
         served = self._served or Serving(self._services.devices.serving.engines)
         engines = dict(served.engines_for(summary.section))
-        if found:
-            engines["lobes"] = found.engine
+        engines |= {role: parts.engine for role, parts in found.items()}
         report = wire.report_message(
             self.scan_id,
             self.opened.study_instance_uid,
@@ -420,8 +427,8 @@ class LiveScan:
             summary,
             engines,
         )
-        if isinstance(divided, LobesFailed):
-            report.warnings.append(wire.warning_message(_LOBES_FAILED))
+        for role in divided.failed if divided else ():
+            report.warnings.append(wire.warning_message(_FAILED[role]))
         report.warnings.extend(map(wire.warning_message, served.notices))
         report.timing.last_slice_to_report_s = time.monotonic() - self.last_slice
         report.timing.opened_unix_s = self.opened_unix_s

@@ -18,6 +18,7 @@ def add_findings(report: pb.Report, findings: Findings) -> None:
         _add_densities(report, findings.densities)
     if findings.lobes:
         _add_lobes(report, findings.lobes)
+    report.segments.extend(map(_region, findings.segments))
     if findings.severity_probability is not None:
         report.severity_probability = findings.severity_probability
 

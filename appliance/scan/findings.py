@@ -1,8 +1,8 @@
-"""What the final report says beyond PO and PHO: densities, lobes, severity."""
+"""What the final report says beyond PO and PHO: densities, lobes, segments, severity."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from appliance.quantify.histogram import volume_histogram
@@ -36,11 +36,12 @@ class Lobes:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What is None is not known."""
+    """What is None, or empty, is not known."""
 
     densities: Densities | None = None
     lobes: Lobes | None = None
     severity_probability: float | None = None
+    segments: tuple[Region, ...] = ()
 
 
 def findings(
@@ -48,7 +49,7 @@ def findings(
     tallies: Sequence[SliceTally],
     pixel_volumes_mm3: Sequence[float],
     norms: Norms,
-    lobes: RegionTallies | None,
+    parts: Mapping[str, RegionTallies],
 ) -> Findings:
     """The findings of a scan; none without a score.
 
@@ -60,16 +61,17 @@ def findings(
         See :func:`appliance.quantify.scores.volumes`.
     norms
         What the scan is measured against.
-    lobes
-        Counts by lobe of the same slices; None where lobes were not told apart.
+    parts
+        Counts of the same slices by "lobes" and "segments", where they were told apart.
     """
     if scores.po is None:
         return Findings()
-    severity = norms.severity
+    severity, lobes, segments = norms.severity, parts.get("lobes"), parts.get("segments")
     return Findings(
         _densities(scores, tallies, pixel_volumes_mm3, norms),
         _lobes(lobes, pixel_volumes_mm3) if lobes else None,
         severity.probability(scores.poi, scores.volumes.ihu) if severity else None,
+        _regions(segments, pixel_volumes_mm3) if segments else (),
     )
 
 
@@ -86,5 +88,9 @@ def _densities(
 
 
 def _lobes(tallies: RegionTallies, pixel_volumes_mm3: Sequence[float]) -> Lobes:
-    lobes = sum_regions(tallies.names, tallies.slices, pixel_volumes_mm3)
+    lobes = _regions(tallies, pixel_volumes_mm3)
     return Lobes(lobes, sum_sides(lobes), lobe_scores(lobes))
+
+
+def _regions(tallies: RegionTallies, pixel_volumes_mm3: Sequence[float]) -> tuple[Region, ...]:
+    return sum_regions(tallies.names, tallies.slices, pixel_volumes_mm3)

@@ -42,7 +42,9 @@ class Summary:
     quality: Mapping[str, float]
 
 
-def summarize(scan: Scan, norms: Norms = NO_NORMS, lobes: RegionTallies | None = None) -> Summary:
+def summarize(
+    scan: Scan, norms: Norms = NO_NORMS, parts: Mapping[str, RegionTallies] | None = None
+) -> Summary:
     """The final result of a finished scan.
 
     Parameters
@@ -51,8 +53,8 @@ def summarize(scan: Scan, norms: Norms = NO_NORMS, lobes: RegionTallies | None =
         Finished.
     norms
         What it is measured against.
-    lobes
-        Counts by lobe of its slices, foot to head; None where lobes were not told apart.
+    parts
+        Counts of its slices, foot to head, by "lobes" and "segments", where they were told apart.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def summarize(scan: Scan, norms: Norms = NO_NORMS, lobes: RegionTallies | None =
         missing=tuple(scan.stack.gaps()),
         notices=(*_notices(scan), *quality_notices(scan, quality)),
         completed_by=scan.completed_by,
-        findings=findings(scores, tallies, scan.pixel_volumes_mm3(), norms, lobes),
+        findings=findings(scores, tallies, scan.pixel_volumes_mm3(), norms, parts or {}),
         quality=quality_measures(scan, quality),
     )
 

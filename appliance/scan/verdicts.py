@@ -75,6 +75,7 @@ class NoticeReason(enum.StrEnum):
     # of the box
     DEVICE_LOST = "DEVICE_LOST"
     LOBES_FAILED = "LOBES_FAILED"
+    SEGMENTS_FAILED = "SEGMENTS_FAILED"
 
 
 @dataclass(frozen=True, slots=True)

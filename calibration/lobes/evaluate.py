@@ -26,16 +26,17 @@ from calibration.lobes.fissures import (
 from calibration.lobes.lowering import LUNG_VALUE, LowScan, load_scan
 from calibration.lobes.sides import split_sides
 from calibration.lobes.template import load_template, register
-from engines.lobes import LOBE_NAMES, LobeFinder
+from engines.divider import Divider
 from engines.models import SHIPPED, load_repository
+from engines.parts import LOBE_NAMES
 from engines.runtimes import choose
 
 Labels = npt.NDArray[np.uint8]
 
 
-def find(finder: LobeFinder, scan: LowScan) -> Labels:
+def find(divider: Divider, scan: LowScan) -> Labels:
     """The lobes of a scan."""
-    return finder.find(scan.planes, scan.lung, scan.positions_mm, scan.pixel_mm)
+    return divider.divide(scan.planes, scan.lung, scan.positions_mm, scan.pixel_mm)
 
 
 def agreement(found: Labels, truth: Labels) -> dict[str, object]:
@@ -88,17 +89,17 @@ class Reference:
     template: Path | None = None
 
 
-def on_reference(finder: LobeFinder, given: Reference) -> dict[str, object]:
+def on_reference(divider: Divider, given: Reference) -> dict[str, object]:
     """Distances of the fissure points to the model's fissures, and to the template's."""
     mask = load_mask(given.mask)
     points = load_points(given.points, mask)
     z, y, x = (float(mm) for mm in mask.spacing)
     planes = np.where(mask.lung, np.float32(LUNG_VALUE), np.float32(1))
     if given.image is not None:
-        low, high = finder.engine.spec.window_hu
+        low, high = divider.engine.spec.window_hu
         planes = np.clip((load_image(given.image, given.mask) - low) / (high - low), 0, 1)
     positions = np.asarray(np.arange(len(planes)) * z, np.float64)
-    labels = finder.find(planes, mask.lung, positions, (y, x))
+    labels = divider.divide(planes, mask.lung, positions, (y, x))
     shares = np.bincount(labels[labels > 0], minlength=6)[1:] / np.count_nonzero(labels)
     result: dict[str, object] = {
         "model": fissure_distances(labels, mask.spacing, points),
@@ -142,15 +143,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--template", type=Path, help="lobe template, to compare with")
     given = parser.parse_args(arguments)
     specs = [spec for spec in load_repository(given.repository) if spec.role == "lobes"]
-    finder = LobeFinder(specs[0], choose(), given.precision)
+    divider = Divider(specs[0], choose(), given.precision)
     result: dict[str, object] = {}
     for path in given.scans:
         scan = load_scan(path)
         if scan.labels is not None:
-            result[path.stem] = agreement(find(finder, scan), scan.labels)
+            result[path.stem] = agreement(find(divider, scan), scan.labels)
     if given.mask and given.points:
         result["fissures"] = on_reference(
-            finder,
+            divider,
             Reference(given.mask, given.points, given.image, given.thirds, given.template),
         )
     print(json.dumps(result, indent=1))

@@ -34,7 +34,7 @@ class LowScan:
         Distance between rows, and between columns.
     labels
         uint8, shape of `planes`, where they are known: 1 to 5 as
-        :data:`engines.lobes.LOBE_NAMES` counts, 0 elsewhere.
+        :data:`engines.parts.LOBE_NAMES` counts, 0 elsewhere.
     """
 
     planes: npt.NDArray[np.float32]

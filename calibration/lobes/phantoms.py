@@ -15,7 +15,7 @@ from calibration.phantom import Lobe, Phantom, Section, make_phantom
 from engines.models import load_repository
 from engines.runtimes import choose
 
-#: The phantom's lobes as models count them: :data:`engines.lobes.LOBE_NAMES`.
+#: The phantom's lobes as models count them: :data:`engines.parts.LOBE_NAMES`.
 _LOBES_IN_ORDER = (
     Lobe.RIGHT_UPPER,
     Lobe.RIGHT_MIDDLE,

@@ -6,7 +6,7 @@ import numpy as np
 
 from appliance.quantify.regions import Region, count_regions, sum_regions
 from calibration.phantom.phantom import Lobe, Phantom
-from engines.lobes import LOBE_NAMES
+from engines.parts import LOBE_NAMES
 
 #: High opacity begins above this, HU (Chaganti et al. 2020).
 _HIGH_OPACITY_HU = -200
@@ -23,7 +23,7 @@ def truth_of(phantom: Phantom) -> tuple[float | None, float | None]:
 
 
 def lobe_truth(phantom: Phantom) -> tuple[Region, ...]:
-    """The five lobes in the order of :data:`engines.lobes.LOBE_NAMES`; none without lung."""
+    """The five lobes in the order of :data:`engines.parts.LOBE_NAMES`; none without lung."""
     if not phantom.lung.any():
         return ()
     label_of = np.zeros(len(Lobe), np.uint8)

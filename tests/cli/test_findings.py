@@ -101,6 +101,31 @@ def test_the_report_shows_lobes_and_sides() -> None:
     assert shown.count("12.5 %") == 3
 
 
+def test_segments_are_shown_where_they_are_known() -> None:
+    alone = pb.Report(
+        segments=[
+            pb.Region(name="right_s1_apical", lung_ml=180, po=20, pho=5),
+            pb.Region(name="left_s6_superior"),
+        ]
+    )
+    both = pb.Report()
+    both.CopyFrom(REPORT)
+    both.MergeFrom(alone)
+    assert "By segment" in text_of(regions_table(alone))
+    assert "By lobe and segment" in text_of(regions_table(both))
+    assert "By lobe\n" in "\n".join(
+        line.rstrip() for line in text_of(regions_table(REPORT)).splitlines()
+    )
+    (row,) = [line for line in text_of(report_view(both)).splitlines() if "right s1 apical" in line]
+    for words in ("180", "20.0 %", "5.0 %"):
+        assert words in row
+    segments = report_record(both)["segments"]
+    assert isinstance(segments, list)
+    assert [one["name"] for one in segments] == ["right_s1_apical", "left_s6_superior"]
+    assert segments[0]["poi"] == 0.2
+    assert segments[1]["po"] is None
+
+
 def test_the_board_shows_lss_where_there_is_one() -> None:
     known, unknown = triage_pb2.ScanSummary(lss=13), triage_pb2.ScanSummary()
     assert summary_record(known)["lss"] == 13

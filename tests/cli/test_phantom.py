@@ -8,7 +8,7 @@ import numpy as np
 from appliance.ingest import find_series
 from calibration.phantom import Anatomy, Lobe, Phantom
 from calibration.phantom.truth import lobe_truth, truth_of
-from engines.lobes import LOBE_NAMES
+from engines.parts import LOBE_NAMES
 from tests.cli.command import Command
 
 SMALL = ("--matrix", 64, "--slices", 2)

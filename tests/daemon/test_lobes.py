@@ -17,7 +17,8 @@ import pytest
 
 from breathhold.v1 import model_pb2, model_pb2_grpc, types_pb2
 from breathhold.v1 import scan_pb2 as pb
-from engines.lobes import LOBE_NAMES, LobeFinder
+from engines.divider import Divider
+from engines.parts import LOBE_NAMES
 from engines.runtimes import DeviceLostError
 from tests.bench_runtime import Registering
 from tests.box import Answers, Box, Call, send_scan
@@ -146,7 +147,7 @@ def test_lobes_that_fail_cost_no_report(
     def fail(*_: object) -> None:
         raise fault
 
-    monkeypatch.setattr(LobeFinder, "find", fail)
+    monkeypatch.setattr(Divider, "divide", fail)
     with daemon_within(tmp_path, repository) as addresses:
         report = send_scan(addresses.grpc, OPEN, raw_slices(60)).final_report
     assert report.state == types_pb2.SCAN_STATE_REPORTED
@@ -165,14 +166,14 @@ def test_a_device_lost_with_the_lobes_hands_them_to_another(
     undisturbed: Answers,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    find, calls = LobeFinder.find, itertools.count()
+    divide, calls = Divider.divide, itertools.count()
 
     def lose_the_first(*given: Any) -> Any:
         if next(calls) == 0:
             raise DeviceLostError("the device is gone")
-        return find(*given)
+        return divide(*given)
 
-    monkeypatch.setattr(LobeFinder, "find", lose_the_first)
+    monkeypatch.setattr(Divider, "divide", lose_the_first)
     bench(a="x", b="x")
     with daemon_within(tmp_path, repository, runtime="bench") as addresses:
         report = send_scan(addresses.grpc, OPEN, raw_slices(60)).final_report

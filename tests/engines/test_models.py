@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from engines.models import ModelError, load_repository, load_spec
+from engines.parts import LOBE_NAMES
 from tests.tiny_models import (
     BLOCK_OVERLAP,
     BLOCK_PLANES,
+    SEGMENT_NAMES,
     write_block_repository,
+    write_segments_repository,
     write_tiny_repository,
 )
 
@@ -41,10 +44,38 @@ def test_a_model_is_called_as_its_folder(repository: Path) -> None:
         load_repository(repository)
 
 
-def test_a_model_of_segments_is_refused_by_name(repository: Path) -> None:
-    change(repository / "lesion", r'^role = "lesion"', 'role = "segments"')
-    with pytest.raises(ModelError, match="lesion: models of lung segments are not served yet"):
-        load_repository(repository)
+def test_a_segments_model_names_its_maps(tmp_path: Path) -> None:
+    specs = {spec.name: spec for spec in load_repository(write_segments_repository(tmp_path))}
+    assert specs["segments"].parts == SEGMENT_NAMES
+    assert specs["segments"].output_planes == 18 * specs["segments"].planes
+    assert specs["segments"].contract.endswith(f", 18 maps of {', '.join(SEGMENT_NAMES)}")
+    assert specs["lobes"].parts == LOBE_NAMES
+    assert specs["lobes"].contract.endswith(", 5 maps")
+    assert specs["lung"].parts == ()
+
+
+@pytest.mark.parametrize(
+    ("model", "pattern", "replacement", "message"),
+    [
+        ("segments", r"^names = .*", "", "names each of its 18 maps, not 0 of them"),
+        ("segments", r"^maps = 18", "maps = 17", "names each of its 17 maps, not 18 of them"),
+        ("segments", r"^maps = 18", "maps = 256", "at most 255 maps"),
+        ("segments", "right_segment_3", "right_segment_4", "one name: right_segment_4"),
+        ("segments", "right_segment_3", "Right B3", "is snake_case, not 'Right B3'"),
+        ("segments", '"right_segment_3"', "3", "is snake_case, not '3'"),
+        ("segments", r"^names = .*", 'names = "right"', "expected a list"),
+        ("lobes", r"^maps = 5", "maps = 4", "a lobes model has 5 maps, one a lobe, not 4"),
+        ("lobes", r"^maps = 5", 'maps = 5\nnames = ["a"]', "a lobes model gives its maps no names"),
+        ("lung", r"^role = .*", 'role = "segments"', "a segments model answers a block"),
+    ],
+)
+def test_maps_that_are_no_parts_of_the_lung_are_named(
+    tmp_path: Path, model: str, pattern: str, replacement: str, message: str
+) -> None:
+    folder = write_segments_repository(tmp_path) / model
+    change(folder, pattern, replacement)
+    with pytest.raises(ModelError, match=message):
+        load_spec(folder)
 
 
 def test_a_block_model_is_read(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import onnxruntime
 import pytest
 
 from engines.card import BEGIN
-from engines.lobes import LOBE_NAMES
 from engines.models import SHIPPED, ModelSpec, load_repository
+from engines.parts import LOBE_NAMES
 from engines.runtimes import choose
 from engines.segmenter import Segmenter
 

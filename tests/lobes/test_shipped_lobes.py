@@ -11,28 +11,27 @@ from calibration.lobes.evaluate import Reference, agreement, find, on_reference
 from calibration.lobes.lowering import Lowering
 from calibration.lobes.phantoms import lowered_phantom
 from calibration.phantom import make_phantom
-from engines.lobes import LobeFinder, load_lobes
+from engines.divider import Divider, load_dividers
 from engines.models import load_repository
 from engines.runtimes import choose
 
 
 @pytest.fixture(scope="module")
-def finder() -> LobeFinder:
-    found = load_lobes(load_repository(), choose("openvino"))
-    assert found is not None
+def divider() -> Divider:
+    (found,) = load_dividers(load_repository(), choose("openvino"))
     return found
 
 
-def test_lobes_of_an_unseen_phantom(finder: LobeFinder) -> None:
+def test_lobes_of_an_unseen_phantom(divider: Divider) -> None:
     lung = next(spec for spec in load_repository() if spec.role == "lung")
     phantom = make_phantom(41, section="thick", slices=40, matrix=256)
     scan = lowered_phantom(phantom, Lowering(lung, choose("openvino")))
     assert scan.labels is not None
-    found = find(finder, scan)
+    found = find(divider, scan)
     assert agreement(found, scan.labels)["right_share"] > 0.92
 
 
-def test_fissures_lie_near_the_points_of_many_patients(finder: LobeFinder, shared_ct: Path) -> None:
+def test_fissures_lie_near_the_points_of_many_patients(divider: Divider, shared_ct: Path) -> None:
     folder = shared_ct / "lobes"
     reference = Reference(
         folder / "10002K_lungs_1p5mm.nii.gz",
@@ -40,7 +39,7 @@ def test_fissures_lie_near_the_points_of_many_patients(finder: LobeFinder, share
         folder / "ct-64.nrrd",
         folder / "lm-64.nrrd",
     )
-    result = on_reference(finder, reference)
+    result = on_reference(divider, reference)
     assert result["model"]["all"]["median_mm"] <= 10  # type: ignore[index]
     assert result["thirds"]["right_side_share"] > 0.99  # type: ignore[index]
     shares = result["volume_share_percent"]

@@ -63,14 +63,18 @@ def tally_of(slab: Slab) -> SliceTally:
     return SliceTally(lung, lesion, lesion // 3, -400 * lesion, *counts)
 
 
-def lobes_of(scan: Scan) -> RegionTallies:
-    """Made-up lobes that depend on every result."""
+def parts_of(scan: Scan) -> dict[str, RegionTallies]:
+    """Made-up lobes and segments that depend on every result."""
     tallies = [scan.tally(uid) for uid in scan.stack.ids]
     whole = [(one.lung_px, one.lesion_px, one.high_opacity_px) for one in tallies]
     counts = [
         np.array([[0, pixels // 3, pixels - pixels // 3] for pixels in kinds]) for kinds in whole
     ]
-    return RegionTallies(("right_upper_lobe", "left_lower_lobe"), tuple(counts))
+    segments = [kinds[:, ::-1] for kinds in counts]
+    return {
+        "lobes": RegionTallies(("right_upper_lobe", "left_lower_lobe"), tuple(counts)),
+        "segments": RegionTallies(("right_apical", "left_lingular"), tuple(segments)),
+    }
 
 
 class Inference:

@@ -28,7 +28,7 @@ from appliance.scan.slice import SliceHeader
 from appliance.scan.stack import Section
 from appliance.scan.summary import Summary, summarize
 from appliance.scan.verdicts import NoticeReason, RefusalReason
-from tests.scan.strategies import SERIES, Inference, header, lobes_of, policy, tally_of
+from tests.scan.strategies import SERIES, Inference, header, parts_of, policy, tally_of
 
 NORMS = Norms(
     average_reference("made up", "nothing", [range(BINS)]), SeverityModel(-3.0, 8.0, 0.001, 9, "")
@@ -52,8 +52,7 @@ def run_scan(
     while inference.waiting:
         inference.answer(answer.randrange(len(inference.waiting)) if answer else 0)
     masks = {uid: (scan.tally(uid).lung_px, scan.tally(uid).lesion_px) for uid in scan.stack.ids}
-    lobes = lobes_of(scan) if len(scan.stack) else None
-    return summarize(scan, NORMS, lobes), masks, inference
+    return summarize(scan, NORMS, parts_of(scan)), masks, inference
 
 
 def series(count: int, spacing: float, start: float = -500.0) -> list[SliceHeader]:
@@ -93,6 +92,7 @@ def test_order_duplicates_and_timing_do_not_matter(
     assert found.densities.normal is not None
     assert found.lobes is not None
     assert found.lobes.scores.lss > 0
+    assert [segment.name for segment in found.segments] == ["right_apical", "left_lingular"]
     assert found.severity_probability is not None
 
 

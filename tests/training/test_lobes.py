@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from engines.lobes import load_lobes
+from engines.divider import load_dividers
 from engines.models import load_repository
 from engines.runtimes import choose
 from engines.training.lobes.augment import draw
@@ -111,9 +111,8 @@ def test_a_run_goes_on_where_it_was_saved_and_serves(data: Path, tmp_path: Path)
         assert torch.equal(weight, taken[name])
     (tmp_path / "run" / "accuracy.json").write_text(json.dumps({"dice_mean": 0.5}))
     export(tmp_path / "run", tmp_path / "repository" / "lobes")
-    finder = load_lobes(load_repository(tmp_path / "repository"), choose("openvino"))
-    assert finder is not None
-    assert finder.engine.spec.accuracy == {"dice_mean": 0.5}
+    (divider,) = load_dividers(load_repository(tmp_path / "repository"), choose("openvino"))
+    assert divider.engine.spec.accuracy == {"dice_mean": 0.5}
 
 
 def test_a_run_without_a_checkpoint_is_no_model(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from appliance.cli.checking.check import Check
 from appliance.config import EngineConfig
 from engines.choice import foresee
 from engines.models import ModelError, ModelSpec, load_repository
+from engines.parts import DIVIDING
 from engines.runtimes import Runtime, RuntimeUnavailableError, choose
 
 
@@ -18,7 +19,7 @@ def precision_checks(engine: EngineConfig) -> Iterator[Check]:
     except (RuntimeUnavailableError, ModelError):
         return
     for spec in specs:
-        yield _check(spec, runtime, None if spec.role == "lobes" else engine.precision)
+        yield _check(spec, runtime, None if spec.role in DIVIDING else engine.precision)
 
 
 def _check(spec: ModelSpec, runtime: Runtime, wanted: str | None) -> Check:

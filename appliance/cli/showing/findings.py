@@ -12,7 +12,7 @@ Record = dict[str, object]
 
 
 def findings_record(report: pb.Report) -> Record:
-    """Scores by lobe, densities, severity; null, or an empty list, where they are not known."""
+    """Scores by part of the lung, densities, severity; null or an empty list where not known."""
     return {
         "poi": report.scores.po / 100 if report.scores.HasField("po") else None,
         "lss": report.lss if report.HasField("lss") else None,
@@ -92,10 +92,12 @@ def _volume(ml: float, percent: float) -> str:
 
 
 def regions_table(report: pb.Report) -> Table | None:
-    """Lobes and sides; None where they are not known."""
-    if not report.lobes:
+    """Lobes, sides and segments; None where none are known."""
+    known = {"lobe": report.lobes, "segment": report.segments}
+    if not any(known.values()):
         return None
-    table = Table(title="By lobe", title_justify="left")
+    title = " and ".join(name for name, parts in known.items() if parts)
+    table = Table(title=f"By {title}", title_justify="left")
     table.add_column("")
     for name in ("lung ml", "PO", "PHO"):
         table.add_column(name, justify="right")

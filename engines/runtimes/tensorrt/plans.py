@@ -10,6 +10,7 @@ from pathlib import Path
 
 from engines.artefacts import Artefact
 from engines.models import ModelSpec
+from engines.parts import DIVIDING
 from engines.runtimes.base import RuntimeUnavailableError
 from engines.runtimes.tensorrt.apart import build_apart
 from engines.runtimes.tensorrt.building import Order
@@ -19,8 +20,8 @@ from engines.runtimes.tensorrt.flavours import CURRENT, Flavour, resolve_target
 
 #: Slabs an inference may have. Every inference of one executable has the same number.
 _BATCHES = {"neighbours": (1, 8), "block": (1, 4)}
-#: A scan has its lobes found in one inference.
-_LOBES = (1,)
+#: A scan is divided in one inference.
+_DIVIDING = (1,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +124,7 @@ def _key(flavour: Flavour, spec: ModelSpec, artefact: Artefact, target: str) -> 
 
 def batches_of(spec: ModelSpec) -> tuple[int, ...]:
     """Slabs that an inference of a model may have; one optimisation profile each."""
-    return _LOBES if spec.role == "lobes" else _BATCHES[spec.form]
+    return _DIVIDING if spec.role in DIVIDING else _BATCHES[spec.form]
 
 
 def _wait_for_turn(turn: ExitStack, cache: PlanCache) -> str:

@@ -1,4 +1,4 @@
-"""The five lobes of a whole scan, found once, at low resolution."""
+"""The parts of the lungs of a whole scan, lobes or segments: found once, at low resolution."""
 
 from __future__ import annotations
 
@@ -9,27 +9,19 @@ import numpy.typing as npt
 
 from engines.choice import Wanted, load_engine
 from engines.models import ModelError, ModelSpec
+from engines.parts import DIVIDING
 from engines.region import Places, Region
 from engines.runtimes import Runtime
 from engines.warm_up import check_warm_up
 
-#: By label, the first one is 1.
-LOBE_NAMES = (
-    "right_upper_lobe",
-    "right_middle_lobe",
-    "right_lower_lobe",
-    "left_upper_lobe",
-    "left_lower_lobe",
-)
 
-
-class LobeFinder:
-    """A lobes model on one runtime, warmed up and checked.
+class Divider:
+    """A model that divides the lungs, on one runtime, warmed up and checked.
 
     Parameters
     ----------
     spec
-        A model of role "lobes".
+        A model of role "lobes" or "segments".
     runtime
         What executes it.
     precision
@@ -38,26 +30,36 @@ class LobeFinder:
     Raises
     ------
     ModelError
-        When the model does not give a map a lobe, an artefact is not the
-        recorded one, or the warm-up answer is wrong.
+        When the model has another role, an artefact is not the recorded one, or the
+        warm-up answer is wrong.
     RuntimeUnavailableError
         When the runtime cannot run here.
     """
 
     def __init__(self, spec: ModelSpec, runtime: Runtime, precision: Wanted = None) -> None:
-        if spec.role != "lobes" or spec.maps != len(LOBE_NAMES):
-            raise ModelError(f"{spec.name}: no lobes model with {len(LOBE_NAMES)} maps")
+        if spec.role not in DIVIDING:
+            raise ModelError(f"{spec.name}: a {spec.role} model does not divide the lungs")
         self.engine = load_engine(spec, runtime, precision)
         check_warm_up(self.engine)
 
-    def find(
+    @property
+    def role(self) -> str:
+        """What it divides the lungs into: "lobes" or "segments"."""
+        return self.engine.spec.role
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the labels from 1 on."""
+        return self.engine.spec.parts
+
+    def divide(
         self,
         planes: npt.NDArray[np.float32],
         lung: npt.NDArray[np.bool_],
         positions_mm: npt.NDArray[np.float64],
         pixel_mm: tuple[float, float],
     ) -> npt.NDArray[np.uint8]:
-        """The lobe of every lung pixel.
+        """The part of every lung pixel.
 
         Parameters
         ----------
@@ -74,8 +76,8 @@ class LobeFinder:
 
         Returns
         -------
-        Shape of `planes`: 0 outside the lung, 1 to 5 as :data:`LOBE_NAMES` counts;
-        every pixel of lung has a lobe. The same input gives the same answer.
+        Shape of `planes`: 0 outside the lung, from 1 as :attr:`parts` counts; every
+        pixel of lung has a part. The same input gives the same answer.
 
         Raises
         ------
@@ -95,8 +97,7 @@ class LobeFinder:
         probabilities = answer.reshape(spec.maps, spec.planes, *spec.size)
         box = _box(lung)
         slices, rows, columns = (place[part] for place, part in zip(places, box, strict=True))
-        found = region.interpolate(probabilities, (slices, rows, columns))
-        labels[box] = np.where(lung[box], found.argmax(axis=0) + 1, 0)
+        labels[box] = lung[box] * _most_likely(region, probabilities, (slices, rows, columns))
         return labels
 
 
@@ -120,6 +121,20 @@ def _places(
     return slices, rows, columns
 
 
+def _most_likely(
+    region: Region, probabilities: npt.NDArray[np.float32], places: tuple[Places, Places, Places]
+) -> npt.NDArray[np.uint8]:
+    """Label of the map that is largest at each place, the first of equals; one map at a time."""
+    (largest,) = region.interpolate(probabilities[:1], places)
+    labels = np.ones(largest.shape, np.uint8)
+    for index in range(1, len(probabilities)):
+        (values,) = region.interpolate(probabilities[index : index + 1], places)
+        larger = values > largest
+        labels[larger] = index + 1
+        np.copyto(largest, values, where=larger)
+    return labels
+
+
 def _box(lung: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
     """The smallest box that holds the lung."""
     along = [np.asarray(lung.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
@@ -129,17 +144,26 @@ def _box(lung: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
     return first, second, third
 
 
-def load_lobes(specs: Sequence[ModelSpec], runtime: Runtime) -> LobeFinder | None:
-    """The lobes model among those of a repository, or None where there is none.
+def load_dividers(
+    specs: Sequence[ModelSpec], runtime: Runtime, roles: Sequence[str] = DIVIDING
+) -> tuple[Divider, ...]:
+    """The models among those of a repository that divide the lungs; at most one a role.
+
+    Parameters
+    ----------
+    roles
+        Those wanted, in the order of the answer; there may be no model of some.
 
     Raises
     ------
     ModelError
-        When there are several, or see :class:`LobeFinder`.
+        When a role has several, or see :class:`Divider`.
     RuntimeUnavailableError
         When the runtime cannot run here.
     """
-    found = [spec for spec in specs if spec.role == "lobes"]
-    if len(found) > 1:
-        raise ModelError(f"one lobes model is enough, found {[spec.name for spec in found]}")
-    return LobeFinder(found[0], runtime) if found else None
+    found = [[spec for spec in specs if spec.role == role] for role in roles]
+    for role, several in zip(roles, found, strict=True):
+        if len(several) > 1:
+            names = [spec.name for spec in several]
+            raise ModelError(f"one {role} model is enough, found {names}")
+    return tuple(Divider(spec, runtime) for one in found for spec in one)
