@@ -344,7 +344,12 @@ def test_notices_cover_every_reason_of_a_single_slice() -> None:
         NoticeReason.LUNG_CUT_OFF_BOTTOM,
         NoticeReason.SECTION_CHANGED,
         NoticeReason.SLICES_EXPECTED,
+        NoticeReason.MOTION_ARTEFACT,
+        NoticeReason.STRONG_NOISE,
+        NoticeReason.METAL,
         NoticeReason.DEVICE_LOST,
+        NoticeReason.LOBES_FAILED,
+        NoticeReason.SEGMENTS_FAILED,
     }
     assert set(NoticeReason) - of_the_scan == {reason for reason, _ in NOTICES.values()}
 
