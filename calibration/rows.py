@@ -39,6 +39,8 @@ def read_rows(
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, skipinitialspace=True)
             names = [name.strip().lower() for name in reader.fieldnames or ()]
+            if len(names) == 1 and ";" in names[0]:
+                raise error(f"{path}: columns are parted by commas, not by semicolons")
             check(names)
             reader.fieldnames = names
             return [

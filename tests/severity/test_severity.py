@@ -48,6 +48,7 @@ def test_a_table_is_read_whatever_stands_beside(tmp_path: Path) -> None:
     ("lines", "sentence"),
     [
         (("poi,severe", "0.1,1"), "there is no column ihu"),
+        (("poi;ihu;severe", "0,1;-400;1"), "by commas, not by semicolons"),
         ((), "there is no column poi and no ihu and no severe"),
         (("poi,ihu,severe", "0.1,-400,0", "12.5,-400,1"), "line 3: poi is 12.5, but it is a frac"),
         (("poi,ihu,severe", "-0.1,-400,1"), "line 2: poi is -0.1"),
