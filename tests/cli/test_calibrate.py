@@ -24,7 +24,11 @@ from engines.runtimes import choose
 from engines.segmenter import Segmenter
 from tests.cli.command import Command
 from tests.evaluation.made_cases import made_chest, write_case
-from tests.tiny_models import write_block_repository, write_tiny_repository
+from tests.tiny_models import (
+    write_block_repository,
+    write_segments_repository,
+    write_tiny_repository,
+)
 
 
 @pytest.fixture(scope="module")
@@ -188,6 +192,17 @@ def test_what_cannot_be_done_is_said(
     ran = command("calibrate", *arguments, "--data", data, "--models", repository)
     assert ran.code == 1
     assert message in ran.err
+
+
+@pytest.mark.parametrize("model", ["lobes", "segments"])
+def test_what_divides_the_lungs_is_not_judged(
+    command: Command, data: Path, tmp_path: Path, model: str
+) -> None:
+    models = write_segments_repository(tmp_path / "models")
+    ran = command("calibrate", model, "--data", data, "--models", models)
+    assert ran.code == 1
+    assert f"{model} divides the lungs" in ran.err
+    assert not list((models / model / "1").glob("model.int8.*"))
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxruntime"])

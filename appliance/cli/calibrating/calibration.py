@@ -20,6 +20,7 @@ from calibration.quantisation.ranges import METHODS
 from engines.artefacts import DIALECTS, Artefact
 from engines.card import write_gate_part
 from engines.models import SHIPPED, ModelSpec, load_repository
+from engines.parts import DIVIDING
 
 _METHODS = {
     "auto": METHODS,
@@ -107,9 +108,15 @@ def _run(choice: Choice, gate_only: bool) -> Outcome:
 def _model(choice: Choice) -> tuple[Sequence[ModelSpec], ModelSpec, Path]:
     """The repository to work on, the model in it, and the model's folder."""
     repository = choice.models or SHIPPED
-    names = [spec.name for spec in load_repository(repository)]
+    known = load_repository(repository)
+    names = [spec.name for spec in known]
     if choice.model not in names:
         raise CliError(f"no model is called {choice.model!r}; there are {', '.join(names)}")
+    if any(spec.name == choice.model and spec.role in DIVIDING for spec in known):
+        raise CliError(
+            f"{choice.model} divides the lungs: the gate judges by lung and lesion alone, "
+            "so it serves unquantised"
+        )
     if choice.out is not None:
         if choice.out.exists():
             raise CliError(f"{choice.out} is there already")

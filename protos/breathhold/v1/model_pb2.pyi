@@ -169,7 +169,7 @@ class Model(google.protobuf.message.Message):
     SECONDS_PER_SLAB_FIELD_NUMBER: builtins.int
     CHOSEN_BECAUSE_FIELD_NUMBER: builtins.int
     role: builtins.str
-    """"lung", "lesion" or "lobes" """
+    """"lung", "lesion", "lobes" or "segments" """
     runtime: builtins.str
     """"openvino", ..."""
     device: builtins.str

@@ -552,7 +552,7 @@ class Report(google.protobuf.message.Message):
     def warnings(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Warning]: ...
     @property
     def models(self) -> google.protobuf.internal.containers.MessageMap[builtins.str, Global___ModelReference]:
-        """by role: "lung", "lesion", "lobes" """
+        """by role: "lung", "lesion", "lobes", "segments" """
 
     @property
     def timing(self) -> Global___Timing: ...
@@ -669,7 +669,7 @@ class Region(google.protobuf.message.Message):
     HIGH_OPACITY_ML_FIELD_NUMBER: builtins.int
     name: builtins.str
     """"right_upper_lobe", "right_middle_lobe", "right_lower_lobe", "left_upper_lobe",
-    "left_lower_lobe"; "right_lung", "left_lung".
+    "left_lower_lobe"; "right_lung", "left_lung"; segments as their model calls them.
     """
     lung_ml: builtins.float
     po: builtins.float

@@ -20,7 +20,7 @@ from engines.runtimes.tensorrt.driver import gpus
 from engines.runtimes.tensorrt.flavours import TENSORRT, TENSORRT_RTX, resolve_target
 from engines.runtimes.tensorrt.plans import batches_of, network_of
 from engines.warm_up import warm_up_input
-from tests.tiny_models import write_block_repository
+from tests.tiny_models import write_block_repository, write_segments_repository
 
 SHIPPED = load_repository()
 #: What the GPU may serve of each: fp16, and int8 where the model ships it.
@@ -176,3 +176,9 @@ def test_without_a_gpu_a_target_must_be_named() -> None:
         resolve_target(TENSORRT)
     with pytest.raises(ModelError, match="tensorrt cannot build for sm_89"):
         resolve_target(TENSORRT, "sm_89")
+
+
+def test_a_scan_is_divided_in_one_inference(tmp_path: Path) -> None:
+    specs = {spec.name: spec for spec in load_repository(write_segments_repository(tmp_path))}
+    assert batches_of(specs["lobes"]) == batches_of(specs["segments"]) == (1,)
+    assert max(batches_of(specs["lung"])) > 1
