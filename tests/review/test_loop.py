@@ -125,6 +125,27 @@ def test_masks_that_nobody_changed_come_back_as_they_were(
         assert set(ran.lines[0]["dice_before_correction"].values()) == {1.0}
 
 
+def test_a_mask_may_be_corrected_in_its_place_and_is_not_lost(
+    command: Command,
+    box: Box,
+    scans: list[str],
+    series: list[Path],
+    phantoms: list[Phantom],
+    folder: Path,
+) -> None:
+    export = ["review", "export", scans[0], "--dicom", series[0], "-o", folder, "--to", box.grpc]
+    assert command(*export).code == 0
+    mask = folder / "scans" / scans[0] / "lung.nii.gz"
+    corrected_nifti(mask.parent, phantoms[0], "lung").replace(mask)
+    ran = command("review", "import", scans[0], mask, "-o", folder, "--kind", "lung", "--json")
+    assert ran.code == 0, ran.err
+    assert 0 < ran.lines[0]["dice_before_correction"]["lung"] < 1
+    again = command(*export)
+    assert (again.code, "changed since it was exported" in again.err) == (1, True)
+    mask.unlink()
+    assert command(*export).code == 0
+
+
 def test_a_scan_is_exported_from_the_state_of_the_appliance(
     command: Command, box: Box, scans: list[str], series: list[Path], folder: Path
 ) -> None:

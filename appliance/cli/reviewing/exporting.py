@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -67,7 +68,7 @@ def export_scan(
     Raises
     ------
     CliError
-        When there are no masks or no images.
+        When there are no masks or no images, or exported masks were changed since.
     ClientError
         When the appliance has no report of the scan.
     """
@@ -84,6 +85,7 @@ def export_scan(
         for role, model in report.models.items()
     }
     scan_id = report.scan_id
+    _refuse_changed(review.scan_folder(scan_id))
     known = ReviewScan(
         scan_id,
         _patient(review, images, scan_id),
@@ -99,6 +101,22 @@ def export_scan(
     if not reason:
         files = (*files, folder / SEGMENTATION)
     return Exported(scan_id, folder, files, reason)
+
+
+def drawn_mask(folder: Path, name: str) -> Path:
+    """The mask as the appliance drew it, for when the one beside it is corrected in its place."""
+    return folder / "drawn" / f"{name}.nii.gz"
+
+
+def _refuse_changed(folder: Path) -> None:
+    """Raise CliError when somebody has corrected an exported mask in its place."""
+    for name in _KINDS:
+        path, drawn = folder / f"{name}.nii.gz", drawn_mask(folder, name)
+        if path.is_file() and drawn.is_file() and path.read_bytes() != drawn.read_bytes():
+            raise CliError(
+                f"{path} was changed since it was exported, and would be lost: "
+                "import it and remove it, or export into another folder"
+            )
 
 
 def _images(
@@ -133,6 +151,9 @@ def _write_volumes(
         for name, of_kind in planes.items():
             paths.append(folder / f"{name}.nii.gz")
             write_volume(paths[-1], of_kind, geometry)
+            drawn = drawn_mask(folder, name)
+            drawn.parent.mkdir(exist_ok=True)
+            shutil.copyfile(paths[-1], drawn)
     except ValueError as error:
         raise CliError(f"the scan cannot be written as one volume: {error}") from error
     return tuple(paths)

@@ -12,6 +12,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 
 from appliance.cli.errors import CliError
+from appliance.cli.reviewing.exporting import drawn_mask
 from appliance.cli.reviewing.segmentation import Grid, read_segmentation
 from calibration.evaluation import EvaluationError
 from calibration.evaluation.volumes import Volume, check_grid, read_volume
@@ -74,7 +75,7 @@ def import_masks(
         image = read_volume(exported / "image.nii.gz")
         files = _corrected(file, kind, scan, exported)
         corrected = {name: _read_label(path, image) for name, path in files.items()}
-        before = {name: _read_label(exported / f"{name}.nii.gz", image) for name in corrected}
+        before = {name: _read_label(drawn_mask(exported, name), image) for name in corrected}
         for name, path in files.items():
             nibabel.save(nibabel.load(path), _kept(exported, name))
         labels = _all_labels(exported, image)
@@ -103,7 +104,7 @@ def _corrected(file: Path, kind: str, scan: ReviewScan, exported: Path) -> dict[
 
 def _as_volume(planes: npt.NDArray[np.bool_], scan: ReviewScan, exported: Path, name: str) -> Path:
     """Planes as the slices were sent, on the grid of the exported volume."""
-    like = nibabel.load(exported / f"{name}.nii.gz")
+    like = nibabel.load(drawn_mask(exported, name))
     columns, rows, _ = like.shape
     if planes.shape[1:] != (rows, columns):
         raise CliError(
@@ -151,7 +152,7 @@ def _all_labels(exported: Path, image: Volume) -> dict[str, Label]:
     if _kept(exported, "lesion").is_file():
         lesion = _read_label(_kept(exported, "lesion"), image)
     corrected = _kept(exported, "lung")
-    lung = _read_label(corrected if corrected.is_file() else exported / "lung.nii.gz", image)
+    lung = _read_label(corrected if corrected.is_file() else drawn_mask(exported, "lung"), image)
     lung[(lesion == 1) & (lung == 0)] = 1
     return {"lung": lung, "lesion": lesion}
 

@@ -134,9 +134,7 @@ def read_segmentation(path: Path, grid: Grid) -> dict[str, Masks]:
         raise CliError(f"{path} cannot be read: {error}") from error
     ends = np.cumsum([len(same) for same in numbers.values()])
     parts = np.split(planes >= _MARKED, ends[:-1], axis=-1)
-    return {
-        name: np.asarray(part.any(axis=-1)) for name, part in zip(numbers, parts, strict=True)
-    }
+    return {name: np.asarray(part.any(axis=-1)) for name, part in zip(numbers, parts, strict=True)}
 
 
 def _check_lie(path: Path, found: Dataset, grid: Grid) -> None:
