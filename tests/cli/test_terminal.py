@@ -13,6 +13,11 @@ from tests.box import Box
 from tests.cli.command import Command
 
 
+def _hear_ctrl_c() -> None:
+    """Tests that run in the background of a shell do not hear it, nor what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class OnTerminal:
     """The command on a pseudo-terminal."""
 
@@ -20,7 +25,9 @@ class OnTerminal:
         self._ours, theirs = pty.openpty()
         words = [sys.executable, "-m", "appliance.cli", *map(str, arguments)]
         environment = {**os.environ, "COLUMNS": "140", "LINES": "40", "TERM": "xterm-256color"}
-        self.process = subprocess.Popen(words, stdout=theirs, stderr=theirs, env=environment)
+        self.process = subprocess.Popen(
+            words, stdout=theirs, stderr=theirs, env=environment, preexec_fn=_hear_ctrl_c
+        )
         os.close(theirs)
         self.text = ""
 
