@@ -6,6 +6,7 @@ libraries take to be imported are spent once.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import multiprocessing
 import os
@@ -100,7 +101,8 @@ class Life:
 
     def _end(self, number: int) -> int:
         if self.process.is_alive() and self.process.pid:
-            os.kill(self.process.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it ended this very moment
+                os.kill(self.process.pid, number)
         self.process.join(30)
         assert self.process.exitcode is not None, "it does not end"
         self._hears.close()
