@@ -34,7 +34,8 @@ _EVENTS = {
 }
 #: Calls that last as long as the caller likes; they are written down as they begin.
 _LASTING = ("Watch",)
-_ROLES_OF_PAGE: Mapping[str, frozenset[Role]] = {
+#: Roles that may see a page.
+ROLES_OF_PAGE: Mapping[str, frozenset[Role]] = {
     "/": frozenset({Role.DASHBOARD}),
     "/triage.json": frozenset({Role.DASHBOARD}),
     "/metrics": frozenset({Role.OPERATOR}),
@@ -218,7 +219,7 @@ class Guard(grpc.aio.ServerInterceptor):
         @web.middleware
         async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
             caller = self._caller_of_page(request)
-            roles = _ROLES_OF_PAGE.get(request.path, ALL_ROLES)
+            roles = ROLES_OF_PAGE.get(request.path, ALL_ROLES)
             if not caller.has_one(roles):
                 self._note(Event.DENIED, caller, request.path, Outcome.MINOR_FAILURE, "not allowed")
                 return web.Response(status=403, text="a certificate with another role is needed\n")

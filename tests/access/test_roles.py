@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from google.protobuf.descriptor import FileDescriptor
 
+from appliance.access.audit import AuditTrail
 from appliance.access.roles import ALL_ROLES, ROLES_OF_METHOD, Caller, Role, identify
-from appliance.config import AccessConfig
+from appliance.config import AccessConfig, AuditConfig
+from appliance.live.board import Board
+from appliance.metrics import Metrics
+from appliance.serve.guard import ROLES_OF_PAGE, Guard
+from appliance.serve.http import HttpSide
 from breathhold.v1 import model_pb2, scan_pb2, triage_pb2
 
 ACCESS = AccessConfig(consoles=("CT1",), dashboards=("Desk", "CT1"), operators=("ops.hospital",))
@@ -21,6 +28,13 @@ def test_each_method_of_the_wire_has_its_roles(file: FileDescriptor) -> None:
     }
     assert methods
     assert methods <= ROLES_OF_METHOD.keys()
+
+
+def test_each_page_has_its_roles(tmp_path: Path) -> None:
+    guard = Guard(ACCESS, True, AuditTrail(tmp_path, AuditConfig()))
+    side = HttpSide(Metrics(), Board(), lambda: True, lambda: None, guard)
+    routed = {route.resource.canonical for route in side.application().router.routes()}
+    assert routed == ROLES_OF_PAGE.keys()
 
 
 def test_a_name_may_have_several_roles() -> None:
