@@ -47,17 +47,6 @@ def count_cells(
     widths = np.diff(edges).astype(np.int32)[box[1]]
     counted[box] = covered * widths - cut_off[:, :width]
     return counted
-    edges = np.searchsorted(columns, np.arange(cells + 1))
-    line, begin, end = rows[row], columns[first], columns[last]
-    lowest, highest = int(line[0]), int(line[-1])
-    line, shape = line - lowest, (highest - lowest + 1, cells + 1)
-    begins, ends = _at(shape, line, begin), _at(shape, line, end + 1)
-    covered = np.cumsum(begins - ends, axis=1, dtype=np.int32)
-    cut_off = _at(shape, line, begin, first - edges[begin])
-    cut_off += _at(shape, line, end, edges[end + 1] - 1 - last)
-    widths = np.diff(edges).astype(np.int32)
-    counted[lowest : highest + 1] = covered[:, :cells] * widths - cut_off[:, :cells]
-    return counted
 
 
 def _segments(
