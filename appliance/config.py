@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Literal, Self
@@ -23,9 +24,29 @@ from engines.models import SHIPPED
 _MIB = 2**20
 #: The reference of normal lungs that ships.
 NORMAL = Path(__file__).resolve().parent / "references" / "lesion-free.json"
-Address = Annotated[str, Field(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1,5}$")]
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[^:\s\0]+):([0-9]{1,5})")
+_MOST_PORT = 2**16 - 1
+
+
+def _address(text: str) -> str:
+    found = _ADDRESS.fullmatch(text)
+    if not found:
+        raise ValueError("an address must be HOST:PORT")
+    if int(found[2]) > _MOST_PORT:
+        raise ValueError(f"there is no port {found[2]}, the last one is {_MOST_PORT}")
+    return text
+
+
+def _place(path: Path) -> Path:
+    if "\0" in str(path):
+        raise ValueError("a path must not hold a NUL character")
+    return path
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Place = Annotated[Path, AfterValidator(_place)]
 #: A file; $NAME stands for a variable of the environment, as systemd's $CREDENTIALS_DIRECTORY.
-File = Annotated[Path, AfterValidator(lambda path: Path(os.path.expandvars(path)))]
+File = Annotated[Place, AfterValidator(lambda path: Path(os.path.expandvars(path)))]
 Names = tuple[Annotated[str, Field(min_length=1, max_length=64)], ...]
 
 
@@ -103,7 +124,7 @@ class AccessConfig(_Table):
 class StorageConfig(_Table):
     """What is kept, and for how long."""
 
-    state_dir: Path = Field(
+    state_dir: Place = Field(
         Path("/var/lib/breathhold"), description="Folder of the spool and the results"
     )
     keep_slices_hours: float = Field(
@@ -176,7 +197,7 @@ class ScoresConfig(_Table):
 class EngineConfig(_Table):
     """Which models run, and on what."""
 
-    repository: Path = Field(SHIPPED, description="Model repository in Triton's layout")
+    repository: Place = Field(SHIPPED, description="Model repository in Triton's layout")
     runtime: str | None = Field(
         None,
         description="openvino, tensorrt or tensorrt-rtx; the best one here when not set. On a "

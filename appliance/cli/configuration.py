@@ -40,6 +40,5 @@ def configured(
         return Config.model_validate(table)
     except ValidationError as error:
         fault = error.errors()[0]
-        if fault["loc"]:
-            raise CliError(f"{fault['input']!r}: an address must be HOST:PORT") from error
-        raise CliError(fault["msg"].removeprefix("Value error, ")) from error
+        words = fault["msg"].removeprefix("Value error, ")
+        raise CliError(f"{fault['input']!r}: {words}" if fault["loc"] else words) from error

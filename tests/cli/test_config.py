@@ -3,6 +3,8 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from appliance.config import Config
 from tests.cli.command import Command
 
@@ -48,4 +50,26 @@ def test_check_names_the_field_and_the_fault(command: Command, tmp_path: Path) -
     ran = command("config", "check", file)
     assert ran.code == 1
     assert "scan.quiet_s" in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ('[storage]\nstate_dir = "/tmp/a\\u0000b"', "a path must not hold a NUL character"),
+        ('[engine]\nrepository = "a\\u0000"', "a path must not hold a NUL character"),
+        ('[tls]\ncertificate = "\\u0000"\nkey = "k"', "a path must not hold a NUL character"),
+        ('[server]\nlisten = "127.0.0.1:99999"', "no port 99999, the last one is 65535"),
+        ('[server]\nhttp = "[::1]:65536"', "no port 65536, the last one is 65535"),
+        ('[server]\nhttp = "127.0.0.1"', "an address must be HOST:PORT"),
+    ],
+)
+def test_what_no_system_takes_is_refused_before_a_start(
+    command: Command, tmp_path: Path, line: str, words: str
+) -> None:
+    file = tmp_path / "box.toml"
+    file.write_text(f"{line}\n")
+    ran = command("config", "check", file)
+    assert ran.code == 1
+    assert words in ran.err
     assert len(ran.err.splitlines()) == 1

@@ -21,3 +21,9 @@ def test_options_lie_over_the_file(tmp_path: Path) -> None:
 def test_an_address_that_is_none(address: str) -> None:
     with pytest.raises(CliError, match="HOST:PORT"):
         configured(None, listen=address)
+
+
+def test_a_port_that_is_none() -> None:
+    with pytest.raises(CliError, match="no port 65536"):
+        configured(None, listen="127.0.0.1:65536")
+    assert configured(None, listen="127.0.0.1:65535").server.listen == "127.0.0.1:65535"
