@@ -333,6 +333,7 @@ class Daemon:
         metrics.show_engines(services.devices.serving.engines.values())
         metrics.queue_depth.set(len(services.queue))
         metrics.pixel_cache_bytes.set(services.planes.bytes_used)
+        metrics.device_pixel_cache_bytes.set(services.planes.device_bytes_used)
         devices = Counter(device.state for device in services.devices.devices)
         for state in DeviceState:
             metrics.devices.labels(state.value).set(devices[state])

@@ -57,6 +57,9 @@ class Metrics:
         self.queue_depth = self._gauge("queue_depth", "Slabs that wait for inference")
         self.spool_bytes = self._gauge("spool_bytes", "Bytes in the spool")
         self.pixel_cache_bytes = self._gauge("pixel_cache_bytes", "Bytes of pixels in memory")
+        self.device_pixel_cache_bytes = self._gauge(
+            "device_pixel_cache_bytes", "Bytes of pixels in the memory of all GPUs; 0 without one"
+        )
         self.ready = self._gauge("ready", "1 when every engine is warm and scans are served")
         self.decode_seconds = self._histogram("decode_seconds", "Bytes to HU, a slice", _FAST_S)
         self.ack_seconds = self._histogram(

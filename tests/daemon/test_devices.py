@@ -21,16 +21,18 @@ from breathhold.v1 import scan_pb2 as pb
 from engines import timing
 from engines.folder import ENVIRONMENT
 from engines.models import SHIPPED, Artefact, ModelSpec, half, load_spec
-from engines.runtimes import Executable
+from engines.runtimes import Executable, choose
 from engines.runtimes.tensorrt.cache import PlanCache
 from engines.runtimes.tensorrt.flavours import TENSORRT_RTX
 from engines.runtimes.tensorrt.plans import ensure_plan
 from tests.bench_runtime import Registering
 from tests.box import Answers, Call, send_scan
 from tests.daemon.test_faults_within import daemon_within
+from tests.engines.device.host_device import HostDevice, HostDeviceRuntime, kernel_library
+from tests.faults.test_faults import eventually
 from tests.gated_models import with_int8
 from tests.made_scans import raw_slices
-from tests.tiny_models import write_tiny_repository
+from tests.tiny_models import SIZE, write_tiny_repository
 
 OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1", send_masks=True)
 COUNT, SPACING_MM = 120, 1.25
@@ -208,6 +210,29 @@ def test_a_box_whose_runtime_finds_no_device_serves_from_the_cpu(
         "The inference device bench was lost; what was inferred since then comes from cpu."
     ]
     assert without_losses(report) == undisturbed.final_report
+
+
+def test_pixels_in_the_memory_of_a_device_are_counted(
+    repository: Path, tmp_path: Path, bench: Registering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = bench(a="x")
+    device = HostDeviceRuntime(choose("openvino"), HostDevice(kernel_library(tmp_path)))
+    monkeypatch.setattr(runtime.devices["a"], "load", device.load)
+    with daemon_within(tmp_path / "state", repository, runtime="bench") as addresses:
+
+        def held() -> float:
+            name = "breathhold_device_pixel_cache_bytes "
+            lines = metrics_of(addresses.http).splitlines()
+            (line,) = [one for one in lines if one.startswith(name)]
+            return float(line.removeprefix(name))
+
+        assert held() == 0
+        call = Call(addresses.grpc, OPEN)
+        call.send_slices(raw_slices())
+        assert eventually(lambda: held() >= 10 * SIZE**2)
+        call.end()
+        assert call.result().report
+        assert eventually(lambda: held() == 0)
 
 
 def test_what_was_timed_and_chosen_is_shown(
