@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import mmap
 import os
 import pickle
 import resource
 import signal
 import sys
 from multiprocessing.connection import Connection
+
+import numpy as np
 
 from appliance.failpoints import hit
 from appliance.ingest.apart import ADDRESS_SPACE_BYTES, Answer
@@ -23,7 +26,7 @@ from appliance.ingest.limits import IngestLimits
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def main(parent: int, number: int) -> None:
+def main(parent: int, number: int, memory: int) -> None:
     """Answer what comes over a socket until it is closed, unless the parent is gone already."""
     for signal_number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(signal_number, signal.SIG_IGN)
@@ -33,15 +36,20 @@ def main(parent: int, number: int) -> None:
         return
     with Connection(number) as asked, contextlib.suppress(EOFError, OSError):  # it was closed
         limits = pickle.loads(asked.recv_bytes())
+        shared = mmap.mmap(memory, limits.max_bytes)
         asked.send_bytes(b"")
         while True:
-            asked.send(_answer(asked.recv_bytes(), limits))
+            asked.send(_answer(shared, asked.recv(), limits))
 
 
-def _answer(dicom: bytes, limits: IngestLimits) -> Answer:
+def _answer(shared: mmap.mmap, size: int, limits: IngestLimits) -> Answer:
+    """Read the slice at the beginning of the shared memory, and put its HU plane there."""
     try:
         hit("decoder")
-        return "slice", read_dicom(dicom, limits)
+        read = read_dicom(memoryview(shared)[:size], limits)
+        rows, columns = read.hu.shape
+        np.ndarray((rows, columns), np.int16, shared)[:] = read.hu
+        return "slice", read.header, (rows, columns)
     except SliceRefusedError as refused:
         return "refused", refused.refusal
     except Exception as error:  # noqa: BLE001 - whatever it is, it costs this slice only
@@ -49,4 +57,4 @@ def _answer(dicom: bytes, limits: IngestLimits) -> Answer:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(*map(int, sys.argv[1:]))

@@ -50,7 +50,7 @@ class _Plan:
     rescale: Rescale
 
 
-def read_dicom(data: bytes, limits: IngestLimits = DEFAULT_LIMITS) -> Slice:
+def read_dicom(data: bytes | memoryview, limits: IngestLimits = DEFAULT_LIMITS) -> Slice:
     """Read one CT slice.
 
     Safe to call from several threads at once: the calls share no state.

@@ -83,7 +83,24 @@ class Part10:
     defects: frozenset[str]
 
 
-def open_part10(data: bytes, limits: IngestLimits) -> Part10:
+def check_size(data: bytes | memoryview, limits: IngestLimits) -> None:
+    """Refuse a file that is too large to look at.
+
+    Raises
+    ------
+    SliceRefusedError
+        TOO_LARGE.
+    """
+    if len(data) > limits.max_bytes:
+        raise refuse(
+            RefusalReason.TOO_LARGE,
+            "The file is larger than is allowed.",
+            bytes=len(data),
+            max_bytes=limits.max_bytes,
+        )
+
+
+def open_part10(data: bytes | memoryview, limits: IngestLimits) -> Part10:
     """Open a DICOM file without decoding its pixels.
 
     Parameters
@@ -99,13 +116,7 @@ def open_part10(data: bytes, limits: IngestLimits) -> Part10:
         NOT_DICOM, TRANSFER_SYNTAX_UNKNOWN, TRANSFER_SYNTAX_NOT_ALLOWED, TOO_LARGE,
         TRUNCATED or MALFORMED.
     """
-    if len(data) > limits.max_bytes:
-        raise refuse(
-            RefusalReason.TOO_LARGE,
-            "The file is larger than is allowed.",
-            bytes=len(data),
-            max_bytes=limits.max_bytes,
-        )
+    check_size(data, limits)
     defects: set[str] = set()
     view = memoryview(data)
     meta, body = _read_meta(view[_meta_start(view, defects) :], limits, defects)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import psutil
@@ -54,6 +55,24 @@ def test_a_refusal_comes_with_its_reason(pool: ReaderPool, files: list[bytes]) -
             read_dicom(dicom, DEFAULT_LIMITS)
         assert there.value.refusal == here.value.refusal
     assert len(children()) == 1
+
+
+def test_what_is_larger_than_the_shared_memory_is_refused(files: list[bytes]) -> None:
+    limits = replace(DEFAULT_LIMITS, max_bytes=len(files[0]))
+    pool = ReaderPool(1, limits)
+    try:
+        with pytest.raises(SliceRefusedError) as refused:
+            pool.read(files[0] + bytes(1))
+        assert refused.value.refusal.reason is RefusalReason.TOO_LARGE
+        assert pool.read(files[0]).header == read_dicom(files[0]).header
+    finally:
+        pool.close()
+
+
+def test_a_slice_outlasts_the_next_one(pool: ReaderPool, files: list[bytes]) -> None:
+    first = pool.read(files[0])
+    pool.read(files[-1])
+    np.testing.assert_array_equal(first.hu, read_dicom(files[0]).hu)
 
 
 def test_a_process_that_crashes_costs_one_slice(
