@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-
-import openvino
+from typing import TYPE_CHECKING
 
 from engines.models import ModelSpec
+
+if TYPE_CHECKING:
+    import openvino
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,8 @@ def cost(spec: ModelSpec) -> Cost:
     A block of a 3-D network is shared by the planes that it does not have in common
     with the next; slices lie as far apart as these.
     """
+    import openvino
+
     model = openvino.Core().read_model(spec.artefact("fp32").path)
     model.reshape([1, spec.planes, *spec.size])
     layers = [_cost(node) for node in model.get_ops() if node.get_type_name() == "Convolution"]
