@@ -10,7 +10,7 @@ import numpy.typing as npt
 from engines.choice import Wanted, load_engine
 from engines.models import ModelError, ModelSpec
 from engines.parts import DIVIDING
-from engines.region import Places, Region
+from engines.region import Places, Region, box_of
 from engines.runtimes import Runtime
 from engines.warm_up import check_warm_up
 
@@ -95,9 +95,11 @@ class Divider:
         values, _ = region.sample(planes, lung, places)
         (answer,) = self.engine.executable.run(values[None])
         probabilities = answer.reshape(spec.maps, spec.planes, *spec.size)
-        box = _box(lung)
+        box = box_of(lung)
         slices, rows, columns = (place[part] for place, part in zip(places, box, strict=True))
-        labels[box] = lung[box] * _most_likely(region, probabilities, (slices, rows, columns))
+        found = region.interpolate(probabilities, (slices, rows, columns))
+        for label, of_slice, maps in zip(labels[box], lung[box], found, strict=True):
+            np.multiply(_most_likely(maps), of_slice, out=label)
         return labels
 
 
@@ -121,27 +123,14 @@ def _places(
     return slices, rows, columns
 
 
-def _most_likely(
-    region: Region, probabilities: npt.NDArray[np.float32], places: tuple[Places, Places, Places]
-) -> npt.NDArray[np.uint8]:
-    """Label of the map that is largest at each place, the first of equals; one map at a time."""
-    (largest,) = region.interpolate(probabilities[:1], places)
-    labels = np.ones(largest.shape, np.uint8)
-    for index in range(1, len(probabilities)):
-        (values,) = region.interpolate(probabilities[index : index + 1], places)
-        larger = values > largest
-        labels[larger] = index + 1
-        np.copyto(largest, values, where=larger)
+def _most_likely(maps: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Label of the map that is largest at each place, the first of equals."""
+    largest = maps[0]
+    labels = np.ones_like(largest, np.uint8)
+    for label, values in enumerate(maps[1:], start=2):
+        np.maximum(labels, (values > largest) * np.uint8(label), out=labels)
+        largest = np.maximum(largest, values)
     return labels
-
-
-def _box(lung: npt.NDArray[np.bool_]) -> tuple[slice, slice, slice]:
-    """The smallest box that holds the lung."""
-    along = [np.asarray(lung.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    first, second, third = (
-        slice(int(found.argmax()), len(found) - int(found[::-1].argmax())) for found in along
-    )
-    return first, second, third
 
 
 def load_dividers(

@@ -8,6 +8,7 @@ nor heart blurs into it; outside the lungs they are 0.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,13 +95,18 @@ class Region:
         -------
         Both float32, shape of the region.
         """
-        weights = [_weights(place, axis) for place, axis in zip(places, self.axes, strict=True)]
+        box = box_of(lung)
+        weights = [
+            _weights(place, axis)[:, part]
+            for place, axis, part in zip(places, self.axes, box, strict=True)
+        ]
+        lung, planes = lung[box], planes[box]
         share = _along_all(lung.astype(np.float32), weights)
         total = _along_all(np.where(lung, planes, np.float32(0)), weights)
         inside = share >= _LUNG_SHARE
         return np.where(inside, total / np.maximum(share, _LUNG_SHARE), np.float32(0)), share
 
-    def interpolate(self, maps: Volume, places: tuple[Places, Places, Places]) -> Volume:
+    def interpolate(self, maps: Volume, places: tuple[Places, Places, Places]) -> Iterator[Volume]:
         """Maps of the region at other places, linearly; beyond its ends, their value there.
 
         Parameters
@@ -110,12 +116,28 @@ class Region:
         places
             Of the slices, rows and columns asked about, mm.
 
-        Returns
-        -------
-        float32, shape (maps, slices, rows, columns).
+        Yields
+        ------
+        One slice after the other, float32, shape (maps, rows, columns).
         """
-        weights = [_between(axis, place) for axis, place in zip(self.axes, places, strict=True)]
-        return np.stack([_along_all(volume, weights) for volume in maps])
+        along, down, across = (
+            _between(axis, place) for axis, place in zip(self.axes, places, strict=True)
+        )
+        # So that rows lie first, and after one turn columns.
+        planes = np.ascontiguousarray(np.moveaxis(maps, 0, 2))
+        for first in range(along.shape[0]):
+            one = _times(along[first : first + 1], planes)[0]
+            turned = np.ascontiguousarray(_times(down, one).T)
+            yield _times(across, turned).transpose(1, 2, 0)
+
+
+def box_of(lung: Mask) -> tuple[slice, slice, slice]:
+    """The smallest box that holds some lung."""
+    along = [np.asarray(lung.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    first, second, third = (
+        slice(int(found.argmax()), len(found) - int(found[::-1].argmax())) for found in along
+    )
+    return first, second, third
 
 
 def _extent(count: npt.NDArray[np.intp], places: Places) -> tuple[float, float]:
@@ -159,7 +181,11 @@ def _along_all(volume: Volume, weights: list[csr_array]) -> Volume:
     bring the first one back there.
     """
     for matrix in weights:
-        flat = volume.reshape(volume.shape[0], -1)
-        resampled = (matrix @ flat).reshape(-1, *volume.shape[1:])
-        volume = np.ascontiguousarray(np.moveaxis(resampled, 0, -1))
+        volume = np.ascontiguousarray(np.moveaxis(_times(matrix, volume), 0, -1))
     return volume
+
+
+def _times(matrix: csr_array, volume: Volume) -> Volume:
+    """A volume resampled along its first axis."""
+    resampled = matrix @ volume.reshape(volume.shape[0], -1)
+    return np.asarray(resampled.reshape(-1, *volume.shape[1:]), np.float32)

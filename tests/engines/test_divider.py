@@ -132,7 +132,8 @@ def test_every_pixel_has_the_most_likely_part(
     region = Region.around(lung, places, (spec.planes, *spec.size))
     values, _ = region.sample(planes, lung, places)
     (answer,) = segments.engine.executable.run(values[None])
-    maps = region.interpolate(answer.reshape(spec.maps, spec.planes, *spec.size), places)
+    found = region.interpolate(answer.reshape(spec.maps, spec.planes, *spec.size), places)
+    maps = np.stack(list(found), axis=1)
     labels = segments.divide(planes, lung, POSITIONS, PIXEL_MM)
     np.testing.assert_array_equal(labels, np.where(lung, maps.argmax(axis=0) + 1, 0))
 

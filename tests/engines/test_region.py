@@ -74,7 +74,7 @@ def test_the_way_back_is_linear_and_clamped() -> None:
     region = Region.around(lung, PLACES, SHAPE)
     axis = region.axes[1]
     maps = np.broadcast_to(axis.places[None, None, :, None], (1, *SHAPE)).astype(np.float32)
-    found = region.interpolate(maps, PLACES)
+    found = np.stack(list(region.interpolate(maps, PLACES)), axis=1)
     assert found.shape == (1, *lung.shape)
     expected = np.clip(PLACES[1], axis.places[0], axis.places[-1])
     np.testing.assert_allclose(found[0, 3, :, 5], expected, rtol=1e-4, atol=1e-3)
@@ -92,4 +92,4 @@ def test_one_slice_will_do() -> None:
     region = Region.around(lung[10:11], places, SHAPE)
     values, _ = region.sample(planes[10:11], lung[10:11], places)
     assert values.any()
-    assert region.interpolate(values[None], places).shape == (1, 1, 64, 64)
+    assert [one.shape for one in region.interpolate(values[None], places)] == [(1, 64, 64)]
