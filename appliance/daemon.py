@@ -7,11 +7,11 @@ import contextlib
 import logging
 import os
 import signal
-import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from aiohttp import web
@@ -23,18 +23,19 @@ from appliance.failpoints import warn_if_on
 from appliance.followup.follow_ups import FollowUps
 from appliance.followup.patients import SALT_NAME, PatientKeys, load_salt
 from appliance.inference.devices import choose_devices, choose_fallback
+from appliance.inference.editions import Edition
+from appliance.inference.loader import EngineLoader
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
 from appliance.inference.queue import InferenceQueue
 from appliance.inference.serving import DeviceState
-from appliance.inference.shapes import slab_shapes
 from appliance.inference.tasks import TaskQueue
-from appliance.inference.yielding import give_way
 from appliance.ingest import IngestLimits
 from appliance.ingest.acceleration import accelerate, gpu_accelerator, gpu_to_decode
 from appliance.ingest.apart import ReaderPool
 from appliance.live.board import Board
 from appliance.live.housekeeping import keep_house, watch_silence
+from appliance.live.models import ServedModels, chosen_specs
 from appliance.live.reading import SliceReader
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
@@ -46,12 +47,12 @@ from appliance.serve.grpc_side import GrpcSide
 from appliance.serve.guard import Guard
 from appliance.serve.http import HttpSide
 from appliance.serve.listening import HttpPort
+from appliance.storage.choices import CHOICES_NAME, Choices, load_choices
 from appliance.storage.recovery import open_results
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
 from breathhold.v1 import types_pb2
-from engines.models import load_repository
-from engines.stopping import stoppable
+from engines.models import ModelSpec
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +141,7 @@ class Daemon:
         self._config, self._manager = config, manager or ServiceManager()
         self._closing = contextlib.AsyncExitStack()
         self._serving = self._accelerated = False
+        self._loader = EngineLoader()
         self._devices = DevicePool([], None, InferenceQueue())
 
     async def start(self) -> Addresses:
@@ -166,13 +168,15 @@ class Daemon:
         self._closing.push_async_callback(asyncio.to_thread, results.close)
         salt = storage.patient_salt or storage.state_dir / SALT_NAME
         self._patient_keys = PatientKeys(load_salt(salt))
-        self._specs = load_repository(self._config.engine.repository)
+        choices = load_choices(self._choices_path)
+        specs = chosen_specs(self._config.engine.repository, choices)
         self._norms = load_norms(self._config.scores)
         queue: TaskQueue = InferenceQueue()
         async with more_time(self._manager, "Starting: the engines warm up"):
-            self._devices = await self._load_devices(queue)
+            self._closing.callback(self._loader.close)
+            self._devices = await self._loader.run(self._loaded, specs, queue)
         self._accelerate_decoding()
-        services, scans = self._scans(spool, results, queue)
+        services, scans = self._scans(spool, results, queue, choices)
         await scans.show_finished()
         self._in_background(watch_silence(scans, self._config.scan))
         self._in_background(keep_house(scans, services, storage))
@@ -201,28 +205,17 @@ class Daemon:
         self._in_background(keep_told(self._manager, lambda: self._beating, status))
         return Addresses(address, http)
 
-    async def _load_devices(self, queue: TaskQueue) -> DevicePool:
-        """On a thread that gives way, so that the engines' own threads do too.
-
-        A stop goes on meanwhile, and tells that thread, for whose end the process waits.
-        """
-        told = threading.Event()
-        loader = ThreadPoolExecutor(1, "engine-loader", initializer=give_way)
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(loader, self._loaded, queue, told)
-        finally:
-            told.set()
-            loader.shutdown(wait=False)
-
-    def _loaded(self, queue: TaskQueue, told: threading.Event) -> DevicePool:
+    def _loaded(self, specs: Sequence[ModelSpec], queue: TaskQueue) -> DevicePool:
         engine = self._config.engine
-        devices = choose_devices(engine, self._specs)
-        fallback = choose_fallback(engine, self._specs, devices)
-        pool = DevicePool(devices, fallback, queue)
-        with stoppable(told):
-            pool.load()
+        devices = choose_devices(engine)
+        fallback = choose_fallback(engine, specs, devices)
+        pool = DevicePool(devices, fallback, queue, Edition.of(specs))
+        pool.load()
         return pool
+
+    @property
+    def _choices_path(self) -> Path:
+        return self._config.storage.state_dir / CHOICES_NAME
 
     def _accelerate_decoding(self) -> None:
         devices = self._devices.devices
@@ -246,7 +239,7 @@ class Daemon:
         return readers
 
     def _scans(
-        self, spool: Spool, results: ResultsStore, queue: TaskQueue
+        self, spool: Spool, results: ResultsStore, queue: TaskQueue, choices: Choices
     ) -> tuple[Services, LiveScans]:
         engine, limits = self._config.engine, self._config.scan
         decoders = ThreadPoolExecutor(os.cpu_count(), "decoder")
@@ -264,13 +257,16 @@ class Daemon:
             follow_ups=FollowUps(results, self._patient_keys),
             queue=queue,
             devices=self._devices,
+            models=ServedModels(
+                engine.repository, self._choices_path, choices, self._devices.shelf, self._loader
+            ),
             planes=planes,
             decoders=decoders,
             board=Board(),
             metrics=metrics,
             trail=AuditTrail(folder, self._config.audit, metrics.audit_failures),
             policy=ScanPolicy(
-                shapes=slab_shapes(self._specs),
+                shapes={},
                 max_slices=limits.max_slices,
                 min_slices=limits.min_slices,
                 min_extent_mm=limits.min_extent_mm,
@@ -319,7 +315,8 @@ class Daemon:
 
     def _status(self, scans: LiveScans) -> str:
         engines = ", ".join(
-            f"{engine.spec.name} {engine.artefact.precision} on {engine.runtime}"
+            f"{engine.spec.name} {engine.artefact.precision} on {engine.runtime} "
+            f"(version {engine.spec.version})"
             for engine in self._devices.serving.engines.values()
         )
         devices = ", ".join(f"{one.name} {one.state.value}" for one in self._devices.devices)
@@ -330,13 +327,14 @@ class Daemon:
     def _set_gauges(self, services: Services) -> None:
         metrics = services.metrics
         metrics.ready.set(self._healthy)
-        metrics.show_engines(services.devices.serving.engines.values())
+        devices = services.devices
+        metrics.show_engines(devices.serving.engines.values(), devices.shelf.finishing)
         metrics.queue_depth.set(len(services.queue))
         metrics.pixel_cache_bytes.set(services.planes.bytes_used)
         metrics.device_pixel_cache_bytes.set(services.planes.device_bytes_used)
-        devices = Counter(device.state for device in services.devices.devices)
+        counts = Counter(device.state for device in devices.devices)
         for state in DeviceState:
-            metrics.devices.labels(state.value).set(devices[state])
+            metrics.devices.labels(state.value).set(counts[state])
         states = Counter(summary.state for summary in services.board.summaries())
         for value, name in _STATE_NAMES.items():
             metrics.scans.labels(name).set(states[value])

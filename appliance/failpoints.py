@@ -44,6 +44,9 @@ NAMES: Mapping[str, str] = {
     "results.save": "a report is about to be saved",
     "results.commit": "it is written into a transaction that is not committed",
     "results.saved": "it is committed and not sent",
+    "models.load": "engines of another version are about to be loaded",
+    "models.keep": "a choice of models is about to be kept",
+    "models.kept": "it is kept and does not serve yet",
     "audit": "an event is about to be written into the audit trail",
 }
 _RULE = re.compile(

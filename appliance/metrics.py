@@ -41,8 +41,14 @@ class Metrics:
         )
         self._engines = Gauge(
             "breathhold_engine_info",
-            "1 for each model, with the precision and the runtime that serve it",
-            ["model", "precision", "runtime"],
+            "1 for each model, with the version, precision and runtime that serve new scans",
+            ["model", "version", "precision", "runtime"],
+            registry=self.registry,
+        )
+        self._finishing = Gauge(
+            "breathhold_engine_finishing_info",
+            "1 for each version of a model that only scans in progress still use",
+            ["model", "version", "precision", "runtime"],
             registry=self.registry,
         )
         self._slab_seconds_timed = Gauge(
@@ -73,13 +79,15 @@ class Metrics:
             "last_slice_to_report_seconds", "The last slice read to the report ready", _SLOW_S
         )
 
-    def show_engines(self, engines: Iterable[Engine]) -> None:
-        """Set the gauges of the engines that serve now."""
-        self._engines.clear()
-        self._slab_seconds_timed.clear()
+    def show_engines(self, engines: Iterable[Engine], finishing: Iterable[Engine] = ()) -> None:
+        """Set the gauges of the engines that serve new scans, and of those that only finish."""
+        for gauge in (self._engines, self._finishing, self._slab_seconds_timed):
+            gauge.clear()
+        for engine in finishing:
+            self._finishing.labels(*_labels(engine)).set(1)
         for engine in engines:
             name = engine.spec.name
-            self._engines.labels(name, engine.artefact.precision, engine.runtime).set(1)
+            self._engines.labels(*_labels(engine)).set(1)
             for precision, seconds in engine.seconds_per_slab.items():
                 self._slab_seconds_timed.labels(name, precision).set(seconds)
 
@@ -91,3 +99,8 @@ class Metrics:
 
     def _histogram(self, name: str, text: str, buckets: tuple[float, ...]) -> Histogram:
         return Histogram(f"breathhold_{name}", text, buckets=buckets, registry=self.registry)
+
+
+def _labels(engine: Engine) -> tuple[str, str, str, str]:
+    spec = engine.spec
+    return spec.name, str(spec.version), engine.artefact.precision, engine.runtime

@@ -22,6 +22,7 @@ __all__ = [
     "ROLES",
     "SECTIONS",
     "SHIPPED",
+    "SPEC",
     "Artefact",
     "ModelError",
     "ModelSpec",
@@ -36,6 +37,8 @@ _T = TypeVar("_T", int, float)
 #: The models that ship with the project.
 SHIPPED = Path(__file__).resolve().parent / "repository"
 
+#: The file in a model's folder that describes it.
+SPEC = "spec.toml"
 SECTIONS = ("thin", "medium", "thick")
 ROLES = ("lung", "lesion", *DIVIDING)
 #: What a model answers: the middle plane of those it sees, or each of them.
@@ -184,15 +187,20 @@ def half(spec: ModelSpec) -> Artefact:
     return replace(spec.artefact("fp32"), precision="fp16")
 
 
-def load_spec(folder: Path) -> ModelSpec:
+def load_spec(folder: Path, file: Path = Path(SPEC)) -> ModelSpec:
     """Read ``spec.toml`` of one model folder.
+
+    Parameters
+    ----------
+    file
+        Where it lies in the folder.
 
     Raises
     ------
     ModelError
         When the file is missing, is no TOML, lacks a field, or names another folder.
     """
-    path = folder / "spec.toml"
+    path = folder / file
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         spec = _spec(folder, table)
@@ -261,7 +269,7 @@ def load_repository(folder: Path = SHIPPED) -> list[ModelSpec]:
     ModelError
         When the folder holds no model, or one of them is broken.
     """
-    specs = [load_spec(path.parent) for path in sorted(folder.glob("*/spec.toml"))]
+    specs = [load_spec(path.parent) for path in sorted(folder.glob(f"*/{SPEC}"))]
     if not specs:
         raise ModelError(f"{folder}: no model found (no <model>/spec.toml)")
     return specs

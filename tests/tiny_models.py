@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -42,6 +43,27 @@ def write_tiny_repository(folder: Path) -> Path:
     _write_lung(folder)
     _write_neighbours(folder / "lesion", ALL_SECTIONS)
     return folder
+
+
+def add_lesion_version(repository: Path, version: int, above_hu: float) -> None:
+    """Put another version of the lesion model beside version 1, which goes on being described."""
+    model, folder = repository / "lesion", repository / "lesion" / str(version)
+    folder.mkdir()
+    network = folder / "model.onnx"
+    onnx.save(_network(3, 40.0, _windowed(above_hu)), network)
+    described = (model / "spec.toml").read_text()
+    (model / "1" / "spec.toml").write_text(described)
+    old, new = (
+        hashlib.sha256(path.read_bytes()).hexdigest() for path in (model / "1/model.onnx", network)
+    )
+    text = described.replace("version = 1", f"version = {version}").replace(old, new)
+    (folder / "spec.toml").write_text(text.replace("1/model.onnx", f"{version}/model.onnx"))
+
+
+def describe_lesion_version(repository: Path, version: int) -> None:
+    """Have the repository describe, and so serve, a version of the lesion model."""
+    model = repository / "lesion"
+    shutil.copy(model / str(version) / "spec.toml", model / "spec.toml")
 
 
 def write_block_repository(folder: Path) -> Path:

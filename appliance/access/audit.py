@@ -40,6 +40,7 @@ class Event(enum.Enum):
     ASKED = (110112, "Query", "E", None, "")
     DENIED = (110113, "Security Alert", "E", 110132, "Use of Restricted Function")
     TLS_CHANGED = (110113, "Security Alert", "E", 110129, "Security Configuration")
+    MODELS_CHANGED = (110113, "Security Alert", "E", 110131, "Software Configuration")
 
 
 class Outcome(enum.IntEnum):

@@ -15,7 +15,7 @@ class Role(enum.Enum):
 
     CONSOLE = "console"  # sends its own scans
     DASHBOARD = "dashboard"  # watches every scan
-    OPERATOR = "operator"  # asks about the appliance itself
+    OPERATOR = "operator"  # asks about the appliance itself, and says which models serve
 
 
 ALL_ROLES = frozenset(Role)
@@ -32,6 +32,9 @@ ROLES_OF_METHOD: Mapping[str, frozenset[Role]] = {
     f"{_TRIAGE}GetMasks": frozenset({Role.DASHBOARD, Role.CONSOLE}),
     f"{_TRIAGE}GetCourse": frozenset({Role.DASHBOARD}),
     f"{_MODELS}ListModels": frozenset({Role.OPERATOR}),
+    f"{_MODELS}UseModel": frozenset({Role.OPERATOR}),
+    f"{_MODELS}RollBackModel": frozenset({Role.OPERATOR}),
+    f"{_MODELS}ReloadModels": frozenset({Role.OPERATOR}),
     "/grpc.health.v1.Health/Check": ALL_ROLES,
     "/grpc.health.v1.Health/Watch": ALL_ROLES,
     "/grpc.health.v1.Health/List": ALL_ROLES,

@@ -16,6 +16,7 @@ from appliance.cli.demo import demo
 from appliance.cli.doctor import doctor
 from appliance.cli.evaluate import evaluate
 from appliance.cli.fit_severity import fit_severity
+from appliance.cli.models import app as models_app
 from appliance.cli.phantom import phantom
 from appliance.cli.reference import app as reference_app
 from appliance.cli.report import report
@@ -40,6 +41,7 @@ for verb in (serve, demo, send, watch, report, phantom, evaluate, calibrate, bui
     app.command()(verb)
 app.command()(fit_severity)
 app.add_typer(config_app, name="config")
+app.add_typer(models_app, name="models")
 app.add_typer(review_app, name="review")
 app.add_typer(reference_app, name="reference")
 

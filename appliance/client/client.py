@@ -28,6 +28,8 @@ _FIRST_ANSWER_S = 10.0
 _FIRST_WAIT_S = 0.2
 _LONGEST_WAIT_S = 3.0
 _ANSWER_S = 30.0
+#: Plans for a GPU are built for minutes.
+_MODELS_LOAD_S = 1800.0
 _SERIES_UID = re.compile(r"[0-9]+(\.[0-9]+)+")
 _OPTIONS = (
     ("grpc.max_receive_message_length", 64 * 2**20),
@@ -226,11 +228,50 @@ class ScanClient:
         ClientError
             When the appliance cannot be reached.
         """
+        return list(self.served().models)
+
+    def served(self) -> model_pb2.ListModelsResponse:
+        """The models that serve, on which devices, and what only finishes scans in progress.
+
+        Raises
+        ------
+        ClientError
+            When the appliance cannot be reached.
+        """
         try:
-            answer = self._models.ListModels(model_pb2.ListModelsRequest(), timeout=_ANSWER_S)
+            return self._models.ListModels(model_pb2.ListModelsRequest(), timeout=_ANSWER_S)
         except grpc.RpcError as error:
             raise from_rpc(error, self.target) from error
-        return list(answer.models)
+
+    def use_model(self, name: str, version: int) -> list[model_pb2.ModelChange]:
+        """Have new scans inferred by a version of a model; returns what changed, once it serves.
+
+        Raises
+        ------
+        ClientError
+            When it cannot be served; the models serve on as before.
+        """
+        request = model_pb2.UseModelRequest(name=name, version=version)
+        try:
+            return list(self._models.UseModel(request, timeout=_MODELS_LOAD_S).changes)
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from error
+
+    def roll_back_model(self, name: str) -> list[model_pb2.ModelChange]:
+        """Have new scans inferred by the version that served before; see `use_model`."""
+        request = model_pb2.RollBackModelRequest(name=name)
+        try:
+            return list(self._models.RollBackModel(request, timeout=_MODELS_LOAD_S).changes)
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from error
+
+    def reload_models(self) -> list[model_pb2.ModelChange]:
+        """Have new scans inferred by what the repository describes; see `use_model`."""
+        request = model_pb2.ReloadModelsRequest()
+        try:
+            return list(self._models.ReloadModels(request, timeout=_MODELS_LOAD_S).changes)
+        except grpc.RpcError as error:
+            raise from_rpc(error, self.target) from error
 
 
 def _event(response: pb.StreamResponse) -> ScanEvent | None:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import NoReturn
 
 from appliance.config import EngineConfig
-from engines.choice import Wanted, choice_of
+from engines.choice import Choice, Wanted, choice_of
 from engines.divider import Divider, load_dividers
 from engines.models import ModelError, ModelSpec
 from engines.runtimes import (
@@ -22,11 +22,32 @@ from engines.runtimes import (
     choose_artefact,
 )
 from engines.segmenter import Segmenter
+from engines.warm_up import Engine
 
 logger = logging.getLogger(__name__)
 
 #: Takes over when the last device is lost.
 _FALLBACK_RUNTIME, _FALLBACK_DEVICE = "openvino", "cpu"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Loaded:
+    """Warm engines of the models of an edition.
+
+    Parameters
+    ----------
+    dividers
+        Of those models that divide the lungs.
+    """
+
+    segmenter: Segmenter
+    dividers: Sequence[Divider] = ()
+
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """By model name."""
+        dividing = {divider.engine.spec.name: divider.engine for divider in self.dividers}
+        return {**self.segmenter.engines, **dividing}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +59,15 @@ class Device:
     name
         Short: "cpu", "gpu0".
     load
-        Loads and warms the engines; raises DeviceError when the device fails.
-    load_dividers
-        The same of the models that divide the lungs, those that there are.
+        Loads and warms the engines of some models; raises ModelError or
+        RuntimeUnavailableError when they cannot be served, DeviceError when the device fails.
     """
 
     name: str
-    load: Callable[[], Segmenter]
-    load_dividers: Callable[[], Sequence[Divider]] = tuple
+    load: Callable[[Sequence[ModelSpec]], Loaded]
 
 
-def choose_devices(engine: EngineConfig, specs: Sequence[ModelSpec]) -> list[Device]:
+def choose_devices(engine: EngineConfig) -> list[Device]:
     """The devices that infer, by the configuration; at least one.
 
     They are equal and run the same artefacts, so that no result depends on which of them it
@@ -75,7 +94,7 @@ def choose_devices(engine: EngineConfig, specs: Sequence[ModelSpec]) -> list[Dev
         )
     for name in unlike:
         logger.warning("%s (%s) is not used: it is not like the first", name, kinds[name])
-    equals = _Equals(engine, specs)
+    equals = _Equals(engine)
     why = why_none or f"engine.devices names {{}}, which is not there; there are {', '.join(there)}"
     return [
         equals.device(name, there[name])
@@ -104,25 +123,38 @@ def choose_fallback(
     except (RuntimeUnavailableError, ModelError) as error:
         logger.warning("nothing takes over when every device is lost: %s", error)
         return None
-    load = partial(Segmenter, specs, runtime, precision, engine.batch)
-    return Device(_FALLBACK_DEVICE, load, partial(load_dividers, specs, runtime))
+
+    def load(wanted: Sequence[ModelSpec]) -> Loaded:
+        segmenter = Segmenter(wanted, runtime, precision, engine.batch)
+        return Loaded(segmenter, load_dividers(wanted, runtime))
+
+    return Device(_FALLBACK_DEVICE, load)
 
 
 class _Equals:
     """Loads devices that answer alike: what the first of them chose holds for all."""
 
-    def __init__(self, engine: EngineConfig, specs: Sequence[ModelSpec]) -> None:
-        self._specs, self._batch = specs, engine.batch
-        self._wanted: Mapping[str, Wanted] = {spec.name: engine.precision for spec in specs}
+    def __init__(self, engine: EngineConfig) -> None:
+        self._batch, self._precision = engine.batch, engine.precision
+        self._chosen: list[tuple[ModelSpec, Choice]] = []
 
     def device(self, name: str, runtime: Runtime) -> Device:
-        dividers = partial(load_dividers, self._specs, runtime)
-        return Device(name, partial(self._load, runtime), dividers)
+        return Device(name, partial(self._load, runtime))
 
-    def _load(self, runtime: Runtime) -> Segmenter:
-        segmenter = Segmenter(self._specs, runtime, self._wanted, self._batch)
-        self._wanted = {name: choice_of(one) for name, one in segmenter.engines.items()}
-        return segmenter
+    def _load(self, runtime: Runtime, specs: Sequence[ModelSpec]) -> Loaded:
+        wanted = {spec.name: self._wanted(spec) for spec in specs}
+        segmenter = Segmenter(specs, runtime, wanted, self._batch)
+        self._chosen += [
+            (engine.spec, choice_of(engine))
+            for engine in segmenter.engines.values()
+            if not isinstance(wanted[engine.spec.name], Choice)
+        ]
+        return Loaded(segmenter, load_dividers(specs, runtime))
+
+    def _wanted(self, spec: ModelSpec) -> Wanted:
+        """What an equal device, or this one in another edition, chose for the model."""
+        chosen = (choice for known, choice in self._chosen if known == spec)
+        return next(chosen, self._precision)
 
 
 def _devices_there(engine: EngineConfig) -> tuple[Mapping[str, Runtime], str]:
@@ -146,5 +178,5 @@ def _names(engine: EngineConfig, there: Mapping[str, Runtime]) -> list[str]:
     return list(there) or [str(engine.runtime)]
 
 
-def _is_not_there(why: str) -> NoReturn:
+def _is_not_there(why: str, _: Sequence[ModelSpec]) -> NoReturn:
     raise DeviceLostError(why)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from appliance.inference.coarse import COARSE
 from appliance.inference.coarse_grid import CoarseGrid
+from appliance.inference.editions import NO_MODELS, Edition
 from appliance.inference.planes import ForgottenSliceError, PlaneStore, Prepare
 from appliance.inference.slab_inference import Result
 from appliance.quantify.cells import Cells
@@ -60,7 +61,7 @@ class PartsJob:
         Foot to head, at least one.
     roles
         Of the models that divide it, "lobes" or "segments".
-    scan_id, urgency, generation
+    scan_id, urgency, generation, edition
         See :class:`appliance.inference.queue.Job`.
     """
 
@@ -69,6 +70,7 @@ class PartsJob:
     roles: tuple[str, ...]
     urgency: int = 0
     generation: int = 0
+    edition: Edition = NO_MODELS
 
     @property
     def target(self) -> str:

@@ -8,41 +8,32 @@ is started again: the CUDA state of a process does not recover.
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from appliance.inference.devices import Device
+from appliance.inference.devices import Device, Loaded
+from appliance.inference.editions import NO_MODELS, Edition
 from appliance.inference.parts import LungDivision
+from appliance.inference.places import Place, at_work, loss_notice
 from appliance.inference.planes import PlaneStore
 from appliance.inference.serving import DeviceState, DeviceStatus, Serving
+from appliance.inference.shelf import Shelf
 from appliance.inference.slab_inference import SlabInference
-from appliance.inference.tasks import DeviceInference, Task, TaskOutcome, TaskQueue
+from appliance.inference.tasks import (
+    DeviceInference,
+    EditionsInference,
+    Task,
+    TaskOutcome,
+    TaskQueue,
+)
 from appliance.inference.worker import InferenceWorker
-from appliance.scan.verdicts import Notice, NoticeReason
-from engines.divider import Divider
 from engines.runtimes import DeviceError
-from engines.segmenter import Segmenter
-from engines.warm_up import Engine
 
 logger = logging.getLogger(__name__)
 
 #: How long a stop waits for the batches in hand, of all workers together, s.
 _STOP_S = 10.0
-
-
-@dataclass(slots=True, eq=False)
-class _Place:
-    """A device, its state, its engines while it serves, and its worker."""
-
-    device: Device
-    state: DeviceState = DeviceState.LOADING
-    segmenter: Segmenter | None = None
-    dividers: Sequence[Divider] = ()
-    worker: InferenceWorker | None = None
-    reason: str = ""
 
 
 class DevicePool:
@@ -56,16 +47,22 @@ class DevicePool:
         Is loaded when every device is lost.
     queue
         What to infer.
+    edition
+        What new scans get at first; see :class:`Shelf`.
     """
 
     def __init__(
-        self, devices: Sequence[Device], fallback: Device | None, queue: TaskQueue
+        self,
+        devices: Sequence[Device],
+        fallback: Device | None,
+        queue: TaskQueue,
+        edition: Edition = NO_MODELS,
     ) -> None:
-        self._places = [_Place(device) for device in devices]
+        self._places = [Place(device) for device in devices]
         self._fallback, self._queue = fallback, queue
-        self._lock = threading.RLock()
+        self.shelf = Shelf(self._places, edition)
+        self._lock = self.shelf.lock
         self._stopping = False
-        self.serving = Serving()
 
     # -- the life of the pool
 
@@ -79,17 +76,17 @@ class DevicePool:
         DeviceError
             When every device is lost and nothing takes over.
         """
-        lost: list[tuple[_Place, DeviceError]] = []
+        lost: list[tuple[Place, DeviceError]] = []
         for place in self._places:
             try:
-                self._warm(place)
+                self._warm(place, self.shelf.edition)
             except DeviceError as error:
                 place.state = DeviceState.LOST
                 lost.append((place, error))
-        if not self._at_work():
+        if not at_work(self._places):
             if self._fallback is None:
                 raise lost[-1][1]
-            self._warm(self._take_fallback(self._fallback))
+            self._warm(self._take_fallback(self._fallback), self.shelf.edition)
         for place, why in lost:
             self._mark_lost(place, why)
 
@@ -102,7 +99,7 @@ class DevicePool:
         """Let every device that was loaded work; see :class:`InferenceWorker`."""
         self._planes, self._deliver, self._observe = planes, deliver, observe_batch
         with self._lock:
-            for place in self._at_work():
+            for place in at_work(self._places):
                 self._start_worker(place)
 
     def stop(self) -> None:
@@ -120,9 +117,14 @@ class DevicePool:
     # -- how it is
 
     @property
+    def serving(self) -> Serving:
+        """What infers new scans."""
+        return self.shelf.serving_of(self.shelf.edition)
+
+    @property
     def devices(self) -> list[DeviceStatus]:
         with self._lock:
-            return [_status(place) for place in self._places]
+            return [place.status for place in self._places]
 
     def beating(self, stall_s: float) -> bool:
         """False when a worker that should live hangs or died, or none is left.
@@ -140,26 +142,23 @@ class DevicePool:
 
     def _all_workers(self, well: Callable[[InferenceWorker], bool]) -> bool:
         with self._lock:
-            workers = [place.worker for place in self._at_work()]
+            workers = [place.worker for place in at_work(self._places)]
         return bool(workers) and all(worker is not None and well(worker) for worker in workers)
 
     # -- inside
 
-    def _at_work(self) -> list[_Place]:
-        return [place for place in self._places if place.state is not DeviceState.LOST]
-
-    def _warm(self, place: _Place) -> Segmenter:
-        segmenter, dividers = place.device.load(), place.device.load_dividers()
+    def _warm(self, place: Place, edition: Edition) -> Loaded:
+        loaded = place.device.load(edition.specs)
         with self._lock:
-            place.segmenter, place.dividers = segmenter, dividers
             place.state = DeviceState.SERVING
-            self._renew()
-        return segmenter
+            self.shelf.keep(place, edition, loaded)
+        return loaded
 
-    def _start_worker(self, place: _Place) -> None:
-        def load() -> DeviceInference:
-            segmenter = place.segmenter or self._warm(place)
-            return self._inference(segmenter, place.dividers)
+    def _start_worker(self, place: Place) -> None:
+        def load() -> EditionsInference:
+            edition = self.shelf.edition
+            loaded = place.warm.get(edition) or self._warm(place, edition)
+            return EditionsInference(loaded.segmenter.batch, partial(self._inference, place))
 
         place.worker = InferenceWorker(
             place.device.name,
@@ -171,24 +170,30 @@ class DevicePool:
         )
         place.worker.start()
 
-    def _inference(self, segmenter: Segmenter, dividers: Sequence[Divider]) -> DeviceInference:
-        planes, size = self._planes, segmenter.lung.size
-        division = LungDivision(dividers, planes, segmenter.prepare, size)
+    def _inference(self, place: Place, edition: Edition) -> DeviceInference | None:
+        """The engines of an edition; a device that took over has not yet loaded those before."""
+        with self._lock:
+            loaded = place.warm.get(edition)
+            if loaded is None and not self.shelf.is_held(edition):
+                return None
+        loaded = loaded or self._warm(place, edition)
+        segmenter, planes = loaded.segmenter, self._planes
+        size = segmenter.lung.size
+        division = LungDivision(loaded.dividers, planes, segmenter.prepare, size)
         return DeviceInference(SlabInference(segmenter, planes), division)
 
-    def _lose(self, place: _Place, jobs: Sequence[Task], error: Exception) -> None:
+    def _lose(self, place: Place, jobs: Sequence[Task], error: Exception) -> None:
         """A worker's last word. What others infer of its jobs comes after the loss is known."""
         with self._lock:
             self._mark_lost(place, error)
-            if self._fallback and not (self._at_work() or self._stopping):
+            if self._fallback and not (at_work(self._places) or self._stopping):
                 self._start_worker(self._take_fallback(self._fallback))
         self._queue.give_back(jobs)
 
-    def _mark_lost(self, place: _Place, error: Exception) -> None:
+    def _mark_lost(self, place: Place, error: Exception) -> None:
         with self._lock:
             place.state, place.reason = DeviceState.LOST, str(error)
-            place.segmenter, place.dividers = None, ()
-            left = [other.device.name for other in self._at_work()]
+            left = [other.device.name for other in at_work(self._places)]
             if self._fallback and not left:
                 left = [self._fallback.name]
             successors = " and ".join(left)
@@ -198,36 +203,9 @@ class DevicePool:
                 successors or "nothing",
                 error,
             )
-            self._renew(_notice(place.device.name, successors))
+            self.shelf.lose(place, loss_notice(place.device.name, successors))
 
-    def _take_fallback(self, fallback: Device) -> _Place:
-        place, self._fallback = _Place(fallback), None
+    def _take_fallback(self, fallback: Device) -> Place:
+        place, self._fallback = Place(fallback), None
         self._places.append(place)
         return place
-
-    def _renew(self, *notices: Notice) -> None:
-        served = [_engines(place) for place in self._places if place.segmenter]
-        engines = served[0] if served else self.serving.engines
-        self.serving = Serving(engines, (*self.serving.notices, *notices))
-
-
-def _engines(place: _Place) -> Mapping[str, Engine]:
-    """By model name."""
-    engines = dict(place.segmenter.engines) if place.segmenter else {}
-    engines |= {divider.engine.spec.name: divider.engine for divider in place.dividers}
-    return engines
-
-
-def _status(place: _Place) -> DeviceStatus:
-    words = place.reason
-    if place.segmenter:
-        words = next(iter(place.segmenter.engines.values())).device
-    return DeviceStatus(place.device.name, place.state, words)
-
-
-def _notice(lost: str, successors: str) -> Notice:
-    since = f"comes from {successors}" if successors else "waits for a restart"
-    return Notice(
-        NoticeReason.DEVICE_LOST,
-        f"The inference device {lost} was lost; what was inferred since then {since}.",
-    )

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from appliance.inference.editions import NO_MODELS, Edition
 from appliance.scan.geometry import SliceGeometry
 from appliance.scan.slabs import Slab
 
@@ -59,6 +60,8 @@ class Job:
         Larger is served first.
     generation
         Tells a scan from an earlier run of itself, whose late results do not count.
+    edition
+        The models that infer it.
     """
 
     scan_id: str
@@ -66,6 +69,7 @@ class Job:
     geometry: SliceGeometry
     urgency: int = 0
     generation: int = 0
+    edition: Edition = NO_MODELS
 
     @property
     def target(self) -> str:

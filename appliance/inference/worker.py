@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from appliance.failpoints import hit
 from appliance.inference.parts import PartsJob
 from appliance.inference.slab_inference import Failure
-from appliance.inference.tasks import DeviceInference, Task, TaskOutcome, TaskQueue
+from appliance.inference.tasks import EditionsInference, Task, TaskOutcome, TaskQueue
 from appliance.inference.yielding import give_way
 from engines.runtimes import DeviceError
 
@@ -45,7 +45,7 @@ class InferenceWorker(threading.Thread):
     def __init__(
         self,
         device: str,
-        load: Callable[[], DeviceInference],
+        load: Callable[[], EditionsInference],
         queue: TaskQueue,
         deliver: Callable[[TaskOutcome], None],
         lost: Callable[[Sequence[Task], Exception], None],
@@ -93,7 +93,7 @@ class InferenceWorker(threading.Thread):
         """End the thread once the batch in hand is done."""
         self._stopping.set()
 
-    def _work(self, inference: DeviceInference, jobs: Sequence[Task]) -> None:
+    def _work(self, inference: EditionsInference, jobs: Sequence[Task]) -> None:
         if not jobs:
             return
         hit("queue.take")

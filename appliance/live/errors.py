@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 #: How long until a call that was refused may succeed: another scan ends, slices are
-#: forgotten to make room, the daemon is back, s.
-_SCAN_ENDS_S, _ROOM_IS_MADE_S, _RESTARTS_S = 5.0, 60.0, 3.0
+#: forgotten to make room, the daemon is back, models are loaded, s.
+_SCAN_ENDS_S, _ROOM_IS_MADE_S, _RESTARTS_S, _MODELS_LOAD_S = 5.0, 60.0, 3.0, 5.0
 
 
 class CallStatus(enum.Enum):
@@ -102,6 +102,51 @@ def too_many_scans(limit: int) -> ScanError:
         f"{limit} scans are in progress, the most that are allowed. Try again soon.",
         {"max_open_scans": str(limit)},
         _SCAN_ENDS_S,
+    )
+
+
+def unknown_model(name: str, there: Iterable[str]) -> ScanError:
+    return ScanError(
+        CallStatus.NOT_FOUND,
+        "UNKNOWN_MODEL",
+        f"No model is called {name!r}; there are {', '.join(there)}.",
+    )
+
+
+def unknown_version(cause: Exception) -> ScanError:
+    return ScanError(CallStatus.NOT_FOUND, "UNKNOWN_VERSION", f"{cause}.")
+
+
+def nothing_before(name: str, version: int) -> ScanError:
+    return ScanError(
+        CallStatus.FAILED_PRECONDITION,
+        "NOTHING_BEFORE",
+        f"{name} serves in version {version}, and there is no earlier one to go back to.",
+    )
+
+
+def models_refused(cause: Exception) -> ScanError:
+    return ScanError(
+        CallStatus.FAILED_PRECONDITION,
+        "MODELS_REFUSED",
+        f"It cannot be served, and the models serve on as before: {cause}",
+    )
+
+
+def models_changing() -> ScanError:
+    return ScanError(
+        CallStatus.UNAVAILABLE,
+        "MODELS_CHANGING",
+        "Another change of the models is under way. Try again soon.",
+        retry_s=_MODELS_LOAD_S,
+    )
+
+
+def choice_not_kept(cause: Exception) -> ScanError:
+    return ScanError(
+        CallStatus.RESOURCE_EXHAUSTED,
+        "CHOICE_NOT_KEPT",
+        f"The choice could not be kept over a restart, so the models serve on as before ({cause}).",
     )
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.inference.editions import Edition
 from appliance.inference.planes import ForgottenSliceError
 from appliance.inference.tasks import TaskOutcome
 from appliance.live import wire
@@ -31,6 +32,7 @@ from appliance.live.errors import (
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
 from appliance.scan.slice import Slice
+from appliance.scan.verdicts import Notice
 from appliance.storage.errors import (
     SpoolCorruptError,
     SpoolError,
@@ -193,7 +195,8 @@ class LiveScans:
                 return await self._begin(scan_id, request) if request else None
         except SpoolError as error:
             raise not_kept(error) from error
-        live = self._start(scan_id, opened)
+        edition, notice = await self._services.models.edition_of(opened.models)
+        live = self._start(scan_id, opened, edition, notice)
         try:
             await live.replay(refs, reopened=request is not None)
         except SpoolError as error:
@@ -223,15 +226,27 @@ class LiveScans:
         free = self._services.spool.free_bytes()
         if free < self._full_bytes:
             raise disk_full(free)
-        record = Record(RecordKind.OPEN, "", request.SerializeToString())
-        await self._services.spool.append(scan_id, record)
-        return self._start(scan_id, request)
+        shelf = self._services.devices.shelf
+        edition = shelf.hold()
+        opened = _copy(request)
+        del opened.models[:]
+        engines = shelf.serving_of(edition).engines.values()
+        opened.models.extend(map(wire.model_reference, engines))
+        try:
+            record = Record(RecordKind.OPEN, "", opened.SerializeToString())
+            await self._services.spool.append(scan_id, record)
+        except BaseException:
+            shelf.let_go(edition)
+            raise
+        return self._start(scan_id, opened, edition)
 
-    def _start(self, scan_id: str, opened: pb.OpenScan) -> LiveScan:
-        kept = pb.OpenScan()
-        kept.CopyFrom(opened)
+    def _start(
+        self, scan_id: str, opened: pb.OpenScan, edition: Edition, notice: Notice | None = None
+    ) -> LiveScan:
+        kept = _copy(opened)
         kept.priority = wire.urgency(opened.priority)
-        live = LiveScan(scan_id, kept, self._services, next(self._generations))
+        generation = next(self._generations)
+        live = LiveScan(scan_id, kept, self._services, edition, generation, notice)
         self._live[scan_id] = live
         self._services.board.show(scan_id, live.summary)
         task = asyncio.create_task(self._retire(live))
@@ -250,6 +265,7 @@ class LiveScans:
         except Exception:
             logger.exception("the last line of scan %s could not be written", live.scan_id)
         live.retired.set()
+        await asyncio.to_thread(live.let_go)
 
     # -- the inference thread
 
@@ -351,6 +367,12 @@ async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _copy(opened: pb.OpenScan) -> pb.OpenScan:
+    copy = pb.OpenScan()
+    copy.CopyFrom(opened)
+    return copy
 
 
 def _constant(summary: triage_pb2.ScanSummary) -> Callable[[], triage_pb2.ScanSummary]:

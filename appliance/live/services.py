@@ -11,6 +11,7 @@ from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
 from appliance.inference.tasks import TaskQueue
 from appliance.live.board import Board
+from appliance.live.models import ServedModels
 from appliance.live.reading import SliceReader
 from appliance.metrics import Metrics
 from appliance.quantify.norms import NO_NORMS, Norms
@@ -27,10 +28,14 @@ class Services:
     ----------
     devices
         What infers.
+    models
+        Which versions of the models do.
     decoders
         Where bytes become HU, by the reader.
     trail
         Who did what.
+    policy
+        But for the shapes of slabs, which each scan has of its edition.
     norms
         What scans are measured against.
     """
@@ -40,6 +45,7 @@ class Services:
     follow_ups: FollowUps
     queue: TaskQueue
     devices: DevicePool
+    models: ServedModels
     planes: PlaneStore
     decoders: Executor
     board: Board

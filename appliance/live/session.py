@@ -6,8 +6,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 
 from appliance.failpoints import hit
+from appliance.inference.editions import Edition
 from appliance.inference.parts import Divided, PartsJob
 from appliance.inference.queue import Job
 from appliance.inference.serving import Serving
@@ -78,12 +80,25 @@ class LiveScan:
         The request that opened it first.
     services
         The rooms around it.
+    edition
+        The models that infer it, which it holds.
+    generation
+        Tells it from an earlier run of itself.
+    notice
+        What its report is to say of its models.
     """
 
     def __init__(
-        self, scan_id: str, opened: pb.OpenScan, services: Services, generation: int = 0
+        self,
+        scan_id: str,
+        opened: pb.OpenScan,
+        services: Services,
+        edition: Edition,
+        generation: int = 0,
+        notice: Notice | None = None,
     ) -> None:
         self.scan_id, self.opened, self.generation = scan_id, opened, generation
+        self.edition, self._notice = edition, notice
         self.state = types_pb2.SCAN_STATE_RECEIVING
         self.opened_unix_s = time.time()
         self.last_activity = self.last_slice = self._started = time.monotonic()
@@ -95,7 +110,7 @@ class LiveScan:
         expected = opened.expected_slices if opened.HasField("expected_slices") else None
         self._scan = Scan(
             opened.series_instance_uid,
-            services.policy,
+            replace(services.policy, shapes=edition.shapes),
             expected,
             wire.announced_section(opened.section),
         )
@@ -121,6 +136,8 @@ class LiveScan:
         self.outbox = Outbox(self.running_score)
         self.last_activity = time.monotonic()
         self._send(pb.StreamResponse(opened=self._opened_message()))
+        if self._notice:
+            self._send_notice(self._notice)
         if self.opened.send_masks:
             for mask in self._masks.lesions():
                 self.outbox.send_mask(mask)
@@ -145,6 +162,16 @@ class LiveScan:
     def fell_silent(self) -> bool:
         """True when the scan was ended for want of slices, not by its caller's word."""
         return self._scan.completed_by in SILENT
+
+    @property
+    def _serving(self) -> Serving:
+        """What infers it now."""
+        return self._services.devices.shelf.serving_of(self.edition)
+
+    def let_go(self) -> None:
+        """Once it has ended: hold its models no more. Blocks for a moment."""
+        self._served = None
+        self._services.devices.shelf.let_go(self.edition)
 
     # -- slices
 
@@ -349,7 +376,7 @@ class LiveScan:
 
     def _note_devices(self) -> None:
         """What a result came from; devices lost before it are told, once each."""
-        before, self._served = self._served, self._services.devices.serving
+        before, self._served = self._served, self._serving
         for notice in self._served.notices[len(before.notices) if before else 0 :]:
             self._send_notice(notice)
 
@@ -360,8 +387,8 @@ class LiveScan:
             match event:
                 case SlabReady(slab):
                     geometry = self._scan.headers[slab.target].geometry
-                    urgency = self.opened.priority
-                    job = Job(self.scan_id, slab, geometry, urgency, self.generation)
+                    urgency, edition = self.opened.priority, self.edition
+                    job = Job(self.scan_id, slab, geometry, urgency, self.generation, edition)
                     self._services.queue.put(job)
                 case Noticed(notice):
                     self._send_notice(notice)
@@ -390,7 +417,10 @@ class LiveScan:
         if self.ended.is_set():
             return
         try:
-            report = self._report_message(await self._divided())
+            divided = await self._divided()
+            if self.ended.is_set():
+                return
+            report = self._report_message(divided)
             taken = [header.acquisition for header in self._scan.headers.values()]
             origin = await self._services.follow_ups.link(report, taken, self.opened)
             results, line = self._services.results, self._reported_summary(report)
@@ -405,19 +435,20 @@ class LiveScan:
 
     async def _divided(self) -> Divided | None:
         """What became of lobes and segments; None where they are not looked for."""
-        scan, roles = self._scan, self._services.devices.serving.divides_into
+        scan, roles = self._scan, self._serving.divides_into
         abandoned = scan.completed_by is CompletedBy.ABANDONED
         if abandoned or scan.scores().po is None or not roles:
             return None
         slices = tuple(self._masks.runs(uid, scan.headers[uid].geometry) for uid in scan.stack.ids)
-        job = PartsJob(self.scan_id, slices, roles, self.opened.priority, self.generation)
+        urgency, edition = self.opened.priority, self.edition
+        job = PartsJob(self.scan_id, slices, roles, urgency, self.generation, edition)
         return await self._division.of(job)
 
     def _report_message(self, divided: Divided | None) -> types_pb2.Report:
         found = divided.found if divided else {}
         tallies = {role: parts.tallies for role, parts in found.items()}
         summary = summarize(self._scan, self._services.norms, tallies)
-        served = self._served or Serving(self._services.devices.serving.engines)
+        served = self._served or Serving(self._serving.engines)
         engines = dict(served.engines_for(summary.section))
         engines |= {role: parts.engine for role, parts in found.items()}
         report = wire.report_message(
@@ -429,7 +460,8 @@ class LiveScan:
         )
         for role in divided.failed if divided else ():
             report.warnings.append(wire.warning_message(_FAILED[role]))
-        report.warnings.extend(map(wire.warning_message, served.notices))
+        notices = (*([self._notice] if self._notice else []), *served.notices)
+        report.warnings.extend(map(wire.warning_message, notices))
         report.timing.last_slice_to_report_s = time.monotonic() - self.last_slice
         report.timing.opened_unix_s = self.opened_unix_s
         report.timing.reported_unix_s = time.time()

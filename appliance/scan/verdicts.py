@@ -74,6 +74,7 @@ class NoticeReason(enum.StrEnum):
     METAL = "METAL"
     # of the box
     DEVICE_LOST = "DEVICE_LOST"
+    MODELS_REPLACED = "MODELS_REPLACED"
     LOBES_FAILED = "LOBES_FAILED"
     SEGMENTS_FAILED = "SEGMENTS_FAILED"
 

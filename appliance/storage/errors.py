@@ -89,5 +89,9 @@ class ResultsVersionError(ResultsError):
     """The database was written by a newer Breathhold."""
 
 
+class ChoicesError(StorageError):
+    """The versions that an operator chose cannot be kept, or were by a newer Breathhold."""
+
+
 class ResultsConflictError(ResultsError):
     """What should be saved contradicts what is there (e.g. a series of another scan)."""

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
-from appliance.inference.devices import Device
+from appliance.inference.devices import Device, Loaded
+from appliance.inference.loader import EngineLoader
 from appliance.inference.pool import DevicePool
 from appliance.inference.queue import InferenceQueue
+from appliance.live.models import ServedModels
 from appliance.serve.model_service import ModelService
 from breathhold.v1 import model_pb2
 from engines.models import ModelError, load_repository, load_spec
@@ -83,10 +85,12 @@ def served_and_shown(repository: Path) -> None:
     segmenter = Segmenter(
         load_repository(repository), choose("onnxruntime"), {"lung": "int8", "lesion": "fp32"}
     )
-    pool = DevicePool([Device("cpu", lambda: segmenter)], None, InferenceQueue())
+    pool = DevicePool([Device("cpu", lambda _: Loaded(segmenter))], None, InferenceQueue())
     pool.load()
+    models = ServedModels(repository, repository / "none", {}, pool.shelf, EngineLoader())
+    services = SimpleNamespace(devices=pool, models=models)
     request = model_pb2.ListModelsRequest()
-    answer = asyncio.run(ModelService(SimpleNamespace(devices=pool)).ListModels(request, None))
+    answer = asyncio.run(ModelService(services).ListModels(request, None))
     shown = {model.reference.name: model for model in answer.models}
     assert shown["lung"].reference.precision == "int8"
     assert shown["lung"].dialect == "tensorrt"

@@ -259,7 +259,8 @@ def test_what_was_timed_and_chosen_is_shown(
     assert re.fullmatch(r"[\d.]+ ms a slab in int8, [\d.]+ ms a slab in fp32", lung.chosen_because)
     assert not models["lesion"].seconds_per_slab
     assert models["lesion"].chosen_because == "there is no other"
-    assert 'breathhold_engine_info{model="lung",precision="fp32",runtime="bench"} 1.0' in text
+    info = 'breathhold_engine_info{model="lung",precision="fp32",runtime="bench",version="1"}'
+    assert f"{info} 1.0" in text
     timed = f'{{model="lung",precision="int8"}} {lung.seconds_per_slab["int8"]!r}'
     assert f"breathhold_slab_seconds_timed{timed}" in text
     assert runtime.devices["a"].loaded == ["lesion fp32", "lung int8", "lung fp32"]

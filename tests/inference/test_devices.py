@@ -33,7 +33,7 @@ def bench(monkeypatch: pytest.MonkeyPatch) -> BenchRuntime:
 
 
 def chosen(**engine: Any) -> list[str]:
-    return [device.name for device in choose_devices(EngineConfig(**engine), [])]
+    return [device.name for device in choose_devices(EngineConfig(**engine))]
 
 
 def test_on_the_cpu_there_is_one() -> None:
@@ -56,10 +56,10 @@ def test_those_that_differ_do_not_work_together() -> None:
 
 @pytest.mark.parametrize("names", [("a", "d"), ("d", "e")])
 def test_one_that_is_not_there_is_as_one_that_is_lost(names: tuple[str, str]) -> None:
-    devices = choose_devices(EngineConfig(runtime="bench", devices=names), [])
+    devices = choose_devices(EngineConfig(runtime="bench", devices=names))
     assert tuple(device.name for device in devices) == names
     with pytest.raises(DeviceLostError, match="names d, which is not there; there are a, b, c"):
-        next(device for device in devices if device.name == "d").load()
+        next(device for device in devices if device.name == "d").load([])
 
 
 @pytest.mark.parametrize(("runtime", "fallback"), [("bench", "cpu"), ("openvino", None)])
@@ -68,10 +68,10 @@ def test_the_cpu_takes_over_unless_it_worked_before(
 ) -> None:
     specs = load_repository(repository)
     engine = EngineConfig(runtime=runtime, precision="fp32")
-    other = choose_fallback(engine, specs, choose_devices(engine, specs))
+    other = choose_fallback(engine, specs, choose_devices(engine))
     assert (other and other.name) == fallback
     if other:
-        engines = other.load().engines
+        engines = other.load(specs).engines
         assert {engine.runtime for engine in engines.values()} == {"openvino"}
         assert {engine.artefact.precision for engine in engines.values()} == {"fp32"}
 
@@ -81,7 +81,7 @@ def test_the_cpu_takes_over_where_it_is_named_and_the_runtime_does_not_know_it(
 ) -> None:
     specs = load_repository(repository)
     engine = EngineConfig(runtime="bench", devices=("a", "cpu"))
-    assert choose_fallback(engine, specs, choose_devices(engine, specs))
+    assert choose_fallback(engine, specs, choose_devices(engine))
 
 
 def test_what_cannot_take_over_is_said_at_once(
@@ -90,7 +90,7 @@ def test_what_cannot_take_over_is_said_at_once(
     specs = load_repository(repository)
     engine = EngineConfig(runtime="bench")
     monkeypatch.setattr(RUNTIMES["openvino"], "unavailable", lambda: "it is not installed")
-    assert choose_fallback(engine, specs, choose_devices(engine, specs)) is None
+    assert choose_fallback(engine, specs, choose_devices(engine)) is None
     assert "nothing takes over when every device is lost: openvino" in caplog.text
 
 
@@ -105,11 +105,11 @@ def test_equal_devices_run_what_the_first_of_them_chose(
     bench.time_precisions("int8", "fp32")
     bench.devices["a"].slower = {"fp32": 0.02}
     bench.devices["b"].slower = {"int8": 0.02}
-    first, second = choose_devices(EngineConfig(runtime="bench"), specs)
-    chosen = first.load().engines
+    first, second = choose_devices(EngineConfig(runtime="bench"))
+    chosen = first.load(specs).engines
     for kept in (tmp_path / "engines").iterdir():
         kept.unlink()
-    after = second.load().engines
+    after = second.load(specs).engines
     assert chosen["lung"].artefact.precision == "int8"
     assert {name: choice_of(engine) for name, engine in after.items()} == {
         name: choice_of(engine) for name, engine in chosen.items()
@@ -124,11 +124,11 @@ def test_a_runtime_without_its_device_is_one_that_is_lost(
     bench.there = False
     specs = load_repository(repository)
     engine = EngineConfig(runtime="bench", devices=names)
-    devices = choose_devices(engine, specs)
+    devices = choose_devices(engine)
     assert [device.name for device in devices] == (["bench"] if names == "auto" else list(names))
     for device in devices:
         with pytest.raises(DeviceLostError, match="bench: the device is not there"):
-            device.load()
+            device.load(specs)
     fallback = choose_fallback(engine, specs, devices)
     assert fallback is not None
     assert fallback.name == "cpu"
@@ -145,17 +145,17 @@ def test_a_runtime_that_is_not_installed_is_refused(
 
 def test_fp16_on_the_cpu_is_refused_by_name(repository: Path) -> None:
     specs = load_repository(repository)
-    (device,) = choose_devices(EngineConfig(runtime="openvino", precision="fp16"), specs)
+    (device,) = choose_devices(EngineConfig(runtime="openvino", precision="fp16"))
     with pytest.raises(ModelError, match="openvino cannot execute fp16, only int8 or fp32"):
-        device.load()
+        device.load(specs)
 
 
 def test_the_cpu_takes_over_from_fp16_in_its_own_precision(repository: Path) -> None:
     specs = load_repository(repository)
     engine = EngineConfig(runtime="bench", precision="fp16")
-    fallback = choose_fallback(engine, specs, choose_devices(engine, specs))
+    fallback = choose_fallback(engine, specs, choose_devices(engine))
     assert fallback is not None
-    assert {one.artefact.precision for one in fallback.load().engines.values()} == {"fp32"}
+    assert {one.artefact.precision for one in fallback.load(specs).engines.values()} == {"fp32"}
 
 
 def test_by_itself_it_tells_of_a_runtime_whose_device_is_not_there(

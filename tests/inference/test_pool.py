@@ -14,6 +14,7 @@ import pytest
 from appliance.config import EngineConfig
 from appliance.inference import pool
 from appliance.inference.devices import choose_devices, choose_fallback
+from appliance.inference.editions import Edition
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
 from appliance.inference.queue import InferenceQueue, Job
@@ -62,11 +63,15 @@ class Room:
             self.planes.add(SCAN, item)
             stack.insert(item.header.geometry.along_mm, item.header.sop_instance_uid)
         slabs = final_slabs(stack, slab_shapes(specs)[Section.THIN], 1.25)
-        self.jobs = [Job(SCAN, slab, by_uid[slab.target].header.geometry) for slab in slabs]
+        self.edition = Edition.of(specs)
+        self.jobs = [
+            Job(SCAN, slab, by_uid[slab.target].header.geometry, edition=self.edition)
+            for slab in slabs
+        ]
         self.queue = InferenceQueue()
-        devices = choose_devices(engine, specs)
+        devices = choose_devices(engine)
         other = choose_fallback(engine, specs, devices) if fallback else None
-        self.pool = DevicePool(devices, other, self.queue)
+        self.pool = DevicePool(devices, other, self.queue, self.edition)
         self.outcomes: list[Outcome] = []
         self._news = threading.Condition()
 

@@ -14,18 +14,21 @@ from appliance.access.audit import AuditTrail
 from appliance.config import AuditConfig, StorageConfig
 from appliance.followup.follow_ups import FollowUps
 from appliance.followup.patients import PatientKeys
+from appliance.inference.loader import EngineLoader
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
 from appliance.inference.queue import InferenceQueue
 from appliance.ingest import IngestLimits
 from appliance.live.board import Board
 from appliance.live.housekeeping import keep_house
+from appliance.live.models import ServedModels
 from appliance.live.reading import SliceReader
 from appliance.live.scans import LiveScans, scan_id_of
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
 from appliance.metrics import Metrics
 from appliance.scan.scan import ScanPolicy
+from appliance.storage.choices import CHOICES_NAME
 from appliance.storage.record import Record, RecordKind
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
@@ -40,12 +43,14 @@ async def live_scans(state: Path) -> AsyncIterator[LiveScans]:
     spool, results = Spool(state), ResultsStore(state / "results.sqlite")
     with ThreadPoolExecutor(1) as decoders:
         queue = InferenceQueue()
+        devices, loader = DevicePool([], None, queue), EngineLoader()
         services = Services(
             spool=spool,
             results=results,
             follow_ups=FollowUps(results, PatientKeys(bytes(32))),
             queue=queue,
-            devices=DevicePool([], None, queue),
+            devices=devices,
+            models=ServedModels(state, state / CHOICES_NAME, {}, devices.shelf, loader),
             planes=PlaneStore(lambda scan_id, uid: scans.pixels(scan_id, uid)),
             decoders=decoders,
             board=Board(),
@@ -57,6 +62,7 @@ async def live_scans(state: Path) -> AsyncIterator[LiveScans]:
         scans = LiveScans(services, max_open_scans=4)
         yield scans
         await scans.close(grace_s=1)
+    loader.close()
     spool.close()
     results.close()
 

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from breathhold.v1 import types_pb2 as breathhold_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62reathhold/v1/model.proto\x12\rbreathhold.v1\x1a\x19\x62reathhold/v1/types.proto\"\x13\n\x11ListModelsRequest\"b\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.breathhold.v1.Model\x12&\n\x07\x64\x65vices\x18\x02 \x03(\x0b\x32\x15.breathhold.v1.Device\"V\n\x06\x44\x65vice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.breathhold.v1.DeviceState\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"\xaf\x04\n\x05Model\x12\x30\n\treference\x18\x01 \x01(\x0b\x32\x1d.breathhold.v1.ModelReference\x12\x0c\n\x04role\x18\x02 \x01(\t\x12(\n\x08sections\x18\x03 \x03(\x0e\x32\x16.breathhold.v1.Section\x12\x0f\n\x07runtime\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x0c\n\x04warm\x18\x06 \x01(\x08\x12\x13\n\x0b\x63\x61libration\x18\x07 \x01(\t\x12\x34\n\x08\x61\x63\x63uracy\x18\x08 \x03(\x0b\x32\".breathhold.v1.Model.AccuracyEntry\x12\x0f\n\x07\x64ialect\x18\t \x01(\t\x12,\n\x04gate\x18\n \x03(\x0b\x32\x1e.breathhold.v1.Model.GateEntry\x12\x12\n\ngate_cases\x18\x0b \x03(\t\x12\x42\n\x10seconds_per_slab\x18\x0c \x03(\x0b\x32(.breathhold.v1.Model.SecondsPerSlabEntry\x12\x16\n\x0e\x63hosen_because\x18\r \x01(\t\x1a/\n\rAccuracyEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a+\n\tGateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x35\n\x13SecondsPerSlabEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*v\n\x0b\x44\x65viceState\x12\x1c\n\x18\x44\x45VICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45VICE_STATE_LOADING\x10\x01\x12\x18\n\x14\x44\x45VICE_STATE_SERVING\x10\x02\x12\x15\n\x11\x44\x45VICE_STATE_LOST\x10\x03\x32\x61\n\x0cModelService\x12Q\n\nListModels\x12 .breathhold.v1.ListModelsRequest\x1a!.breathhold.v1.ListModelsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19\x62reathhold/v1/model.proto\x12\rbreathhold.v1\x1a\x19\x62reathhold/v1/types.proto\"0\n\x0fUseModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\r\"?\n\x10UseModelResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.breathhold.v1.ModelChange\"$\n\x14RollBackModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"D\n\x15RollBackModelResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.breathhold.v1.ModelChange\"\x15\n\x13ReloadModelsRequest\"C\n\x14ReloadModelsResponse\x12+\n\x07\x63hanges\x18\x01 \x03(\x0b\x32\x1a.breathhold.v1.ModelChange\"B\n\x0bModelChange\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x14\n\x0c\x66rom_version\x18\x02 \x01(\r\x12\x0f\n\x07version\x18\x03 \x01(\r\"\x13\n\x11ListModelsRequest\"\x8b\x01\n\x12ListModelsResponse\x12$\n\x06models\x18\x01 \x03(\x0b\x32\x14.breathhold.v1.Model\x12&\n\x07\x64\x65vices\x18\x02 \x03(\x0b\x32\x15.breathhold.v1.Device\x12\'\n\tfinishing\x18\x03 \x03(\x0b\x32\x14.breathhold.v1.Model\"V\n\x06\x44\x65vice\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x05state\x18\x02 \x01(\x0e\x32\x1a.breathhold.v1.DeviceState\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"\xd1\x04\n\x05Model\x12\x30\n\treference\x18\x01 \x01(\x0b\x32\x1d.breathhold.v1.ModelReference\x12\x0c\n\x04role\x18\x02 \x01(\t\x12(\n\x08sections\x18\x03 \x03(\x0e\x32\x16.breathhold.v1.Section\x12\x0f\n\x07runtime\x18\x04 \x01(\t\x12\x0e\n\x06\x64\x65vice\x18\x05 \x01(\t\x12\x0c\n\x04warm\x18\x06 \x01(\x08\x12\x13\n\x0b\x63\x61libration\x18\x07 \x01(\t\x12\x34\n\x08\x61\x63\x63uracy\x18\x08 \x03(\x0b\x32\".breathhold.v1.Model.AccuracyEntry\x12\x0f\n\x07\x64ialect\x18\t \x01(\t\x12,\n\x04gate\x18\n \x03(\x0b\x32\x1e.breathhold.v1.Model.GateEntry\x12\x12\n\ngate_cases\x18\x0b \x03(\t\x12\x42\n\x10seconds_per_slab\x18\x0c \x03(\x0b\x32(.breathhold.v1.Model.SecondsPerSlabEntry\x12\x16\n\x0e\x63hosen_because\x18\r \x01(\t\x12\x10\n\x08versions\x18\x0e \x03(\r\x12\x0e\n\x06\x63hosen\x18\x0f \x01(\x08\x1a/\n\rAccuracyEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a+\n\tGateEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a\x35\n\x13SecondsPerSlabEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01*v\n\x0b\x44\x65viceState\x12\x1c\n\x18\x44\x45VICE_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x44\x45VICE_STATE_LOADING\x10\x01\x12\x18\n\x14\x44\x45VICE_STATE_SERVING\x10\x02\x12\x15\n\x11\x44\x45VICE_STATE_LOST\x10\x03\x32\xe3\x02\n\x0cModelService\x12Q\n\nListModels\x12 .breathhold.v1.ListModelsRequest\x1a!.breathhold.v1.ListModelsResponse\x12K\n\x08UseModel\x12\x1e.breathhold.v1.UseModelRequest\x1a\x1f.breathhold.v1.UseModelResponse\x12Z\n\rRollBackModel\x12#.breathhold.v1.RollBackModelRequest\x1a$.breathhold.v1.RollBackModelResponse\x12W\n\x0cReloadModels\x12\".breathhold.v1.ReloadModelsRequest\x1a#.breathhold.v1.ReloadModelsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,22 +38,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODEL_GATEENTRY']._serialized_options = b'8\001'
   _globals['_MODEL_SECONDSPERSLABENTRY']._loaded_options = None
   _globals['_MODEL_SECONDSPERSLABENTRY']._serialized_options = b'8\001'
-  _globals['_DEVICESTATE']._serialized_start=842
-  _globals['_DEVICESTATE']._serialized_end=960
-  _globals['_LISTMODELSREQUEST']._serialized_start=71
-  _globals['_LISTMODELSREQUEST']._serialized_end=90
-  _globals['_LISTMODELSRESPONSE']._serialized_start=92
-  _globals['_LISTMODELSRESPONSE']._serialized_end=190
-  _globals['_DEVICE']._serialized_start=192
-  _globals['_DEVICE']._serialized_end=278
-  _globals['_MODEL']._serialized_start=281
-  _globals['_MODEL']._serialized_end=840
-  _globals['_MODEL_ACCURACYENTRY']._serialized_start=693
-  _globals['_MODEL_ACCURACYENTRY']._serialized_end=740
-  _globals['_MODEL_GATEENTRY']._serialized_start=742
-  _globals['_MODEL_GATEENTRY']._serialized_end=785
-  _globals['_MODEL_SECONDSPERSLABENTRY']._serialized_start=787
-  _globals['_MODEL_SECONDSPERSLABENTRY']._serialized_end=840
-  _globals['_MODELSERVICE']._serialized_start=962
-  _globals['_MODELSERVICE']._serialized_end=1059
+  _globals['_DEVICESTATE']._serialized_start=1301
+  _globals['_DEVICESTATE']._serialized_end=1419
+  _globals['_USEMODELREQUEST']._serialized_start=71
+  _globals['_USEMODELREQUEST']._serialized_end=119
+  _globals['_USEMODELRESPONSE']._serialized_start=121
+  _globals['_USEMODELRESPONSE']._serialized_end=184
+  _globals['_ROLLBACKMODELREQUEST']._serialized_start=186
+  _globals['_ROLLBACKMODELREQUEST']._serialized_end=222
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_start=224
+  _globals['_ROLLBACKMODELRESPONSE']._serialized_end=292
+  _globals['_RELOADMODELSREQUEST']._serialized_start=294
+  _globals['_RELOADMODELSREQUEST']._serialized_end=315
+  _globals['_RELOADMODELSRESPONSE']._serialized_start=317
+  _globals['_RELOADMODELSRESPONSE']._serialized_end=384
+  _globals['_MODELCHANGE']._serialized_start=386
+  _globals['_MODELCHANGE']._serialized_end=452
+  _globals['_LISTMODELSREQUEST']._serialized_start=454
+  _globals['_LISTMODELSREQUEST']._serialized_end=473
+  _globals['_LISTMODELSRESPONSE']._serialized_start=476
+  _globals['_LISTMODELSRESPONSE']._serialized_end=615
+  _globals['_DEVICE']._serialized_start=617
+  _globals['_DEVICE']._serialized_end=703
+  _globals['_MODEL']._serialized_start=706
+  _globals['_MODEL']._serialized_end=1299
+  _globals['_MODEL_ACCURACYENTRY']._serialized_start=1152
+  _globals['_MODEL_ACCURACYENTRY']._serialized_end=1199
+  _globals['_MODEL_GATEENTRY']._serialized_start=1201
+  _globals['_MODEL_GATEENTRY']._serialized_end=1244
+  _globals['_MODEL_SECONDSPERSLABENTRY']._serialized_start=1246
+  _globals['_MODEL_SECONDSPERSLABENTRY']._serialized_end=1299
+  _globals['_MODELSERVICE']._serialized_start=1422
+  _globals['_MODELSERVICE']._serialized_end=1777
 # @@protoc_insertion_point(module_scope)

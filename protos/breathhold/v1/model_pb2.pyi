@@ -42,6 +42,130 @@ DEVICE_STATE_LOST: DeviceState.ValueType  # 3
 Global___DeviceState: typing_extensions.TypeAlias = DeviceState
 
 @typing.final
+class UseModelRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    version: builtins.int
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        version: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["name", b"name", "version", b"version"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___UseModelRequest: typing_extensions.TypeAlias = UseModelRequest
+
+@typing.final
+class UseModelResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: builtins.int
+    @property
+    def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ModelChange]:
+        """empty when it served before"""
+
+    def __init__(
+        self,
+        *,
+        changes: collections.abc.Iterable[Global___ModelChange] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["changes", b"changes"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___UseModelResponse: typing_extensions.TypeAlias = UseModelResponse
+
+@typing.final
+class RollBackModelRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["name", b"name"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___RollBackModelRequest: typing_extensions.TypeAlias = RollBackModelRequest
+
+@typing.final
+class RollBackModelResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: builtins.int
+    @property
+    def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ModelChange]: ...
+    def __init__(
+        self,
+        *,
+        changes: collections.abc.Iterable[Global___ModelChange] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["changes", b"changes"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___RollBackModelResponse: typing_extensions.TypeAlias = RollBackModelResponse
+
+@typing.final
+class ReloadModelsRequest(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+
+Global___ReloadModelsRequest: typing_extensions.TypeAlias = ReloadModelsRequest
+
+@typing.final
+class ReloadModelsResponse(google.protobuf.message.Message):
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    CHANGES_FIELD_NUMBER: builtins.int
+    @property
+    def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ModelChange]: ...
+    def __init__(
+        self,
+        *,
+        changes: collections.abc.Iterable[Global___ModelChange] | None = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["changes", b"changes"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ReloadModelsResponse: typing_extensions.TypeAlias = ReloadModelsResponse
+
+@typing.final
+class ModelChange(google.protobuf.message.Message):
+    """A model that serves new scans in another version."""
+
+    DESCRIPTOR: google.protobuf.descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: builtins.int
+    FROM_VERSION_FIELD_NUMBER: builtins.int
+    VERSION_FIELD_NUMBER: builtins.int
+    name: builtins.str
+    from_version: builtins.int
+    """0: it did not serve before"""
+    version: builtins.int
+    """0: it serves no more"""
+    def __init__(
+        self,
+        *,
+        name: builtins.str = ...,
+        from_version: builtins.int = ...,
+        version: builtins.int = ...,
+    ) -> None: ...
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["from_version", b"from_version", "name", b"name", "version", b"version"]
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+
+Global___ModelChange: typing_extensions.TypeAlias = ModelChange
+
+@typing.final
 class ListModelsRequest(google.protobuf.message.Message):
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 
@@ -57,19 +181,25 @@ class ListModelsResponse(google.protobuf.message.Message):
 
     MODELS_FIELD_NUMBER: builtins.int
     DEVICES_FIELD_NUMBER: builtins.int
+    FINISHING_FIELD_NUMBER: builtins.int
     @property
     def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Model]:
         """as they serve now"""
 
     @property
     def devices(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Device]: ...
+    @property
+    def finishing(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___Model]:
+        """In versions that only scans in progress still use: warm until the last of them has ended."""
+
     def __init__(
         self,
         *,
         models: collections.abc.Iterable[Global___Model] | None = ...,
         devices: collections.abc.Iterable[Global___Device] | None = ...,
+        finishing: collections.abc.Iterable[Global___Model] | None = ...,
     ) -> None: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["devices", b"devices", "models", b"models"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["devices", b"devices", "finishing", b"finishing", "models", b"models"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___ListModelsResponse: typing_extensions.TypeAlias = ListModelsResponse
@@ -168,6 +298,8 @@ class Model(google.protobuf.message.Message):
     GATE_CASES_FIELD_NUMBER: builtins.int
     SECONDS_PER_SLAB_FIELD_NUMBER: builtins.int
     CHOSEN_BECAUSE_FIELD_NUMBER: builtins.int
+    VERSIONS_FIELD_NUMBER: builtins.int
+    CHOSEN_FIELD_NUMBER: builtins.int
     role: builtins.str
     """"lung", "lesion", "lobes" or "segments" """
     runtime: builtins.str
@@ -182,6 +314,8 @@ class Model(google.protobuf.message.Message):
     """how INT8 is written: "openvino", "tensorrt"; empty for fp32"""
     chosen_because: builtins.str
     """why this precision serves, in words"""
+    chosen: builtins.bool
+    """an operator chose the version, which need not be what the repository describes"""
     @property
     def reference(self) -> breathhold.v1.types_pb2.ModelReference: ...
     @property
@@ -210,6 +344,10 @@ class Model(google.protobuf.message.Message):
         chosen; empty where there was nothing to choose.
         """
 
+    @property
+    def versions(self) -> google.protobuf.internal.containers.RepeatedScalarFieldContainer[builtins.int]:
+        """those that the repository holds, which UseModel takes"""
+
     def __init__(
         self,
         *,
@@ -226,10 +364,12 @@ class Model(google.protobuf.message.Message):
         gate_cases: collections.abc.Iterable[builtins.str] | None = ...,
         seconds_per_slab: collections.abc.Mapping[builtins.str, builtins.float] | None = ...,
         chosen_because: builtins.str = ...,
+        versions: collections.abc.Iterable[builtins.int] | None = ...,
+        chosen: builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["reference", b"reference"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["accuracy", b"accuracy", "calibration", b"calibration", "chosen_because", b"chosen_because", "device", b"device", "dialect", b"dialect", "gate", b"gate", "gate_cases", b"gate_cases", "reference", b"reference", "role", b"role", "runtime", b"runtime", "seconds_per_slab", b"seconds_per_slab", "sections", b"sections", "warm", b"warm"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["accuracy", b"accuracy", "calibration", b"calibration", "chosen", b"chosen", "chosen_because", b"chosen_because", "device", b"device", "dialect", b"dialect", "gate", b"gate", "gate_cases", b"gate_cases", "reference", b"reference", "role", b"role", "runtime", b"runtime", "seconds_per_slab", b"seconds_per_slab", "sections", b"sections", "versions", b"versions", "warm", b"warm"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
 
 Global___Model: typing_extensions.TypeAlias = Model

@@ -26,7 +26,12 @@ if _version_not_supported:
 
 
 class ModelServiceStub:
-    """Which models serve, and how well they were measured.
+    """Which models serve, and how well they were measured; and other versions of them put in their
+    place while scans go on.
+
+    A change holds for scans that are opened once the call has returned. A scan in progress stays
+    with the models that it began with, so that no report mixes versions. What cannot be served is
+    refused, and the models serve on as before (MODELS_REFUSED). A choice holds over restarts.
     """
 
     def __init__(self, channel):
@@ -40,14 +45,55 @@ class ModelServiceStub:
                 request_serializer=breathhold_dot_v1_dot_model__pb2.ListModelsRequest.SerializeToString,
                 response_deserializer=breathhold_dot_v1_dot_model__pb2.ListModelsResponse.FromString,
                 _registered_method=True)
+        self.UseModel = channel.unary_unary(
+                '/breathhold.v1.ModelService/UseModel',
+                request_serializer=breathhold_dot_v1_dot_model__pb2.UseModelRequest.SerializeToString,
+                response_deserializer=breathhold_dot_v1_dot_model__pb2.UseModelResponse.FromString,
+                _registered_method=True)
+        self.RollBackModel = channel.unary_unary(
+                '/breathhold.v1.ModelService/RollBackModel',
+                request_serializer=breathhold_dot_v1_dot_model__pb2.RollBackModelRequest.SerializeToString,
+                response_deserializer=breathhold_dot_v1_dot_model__pb2.RollBackModelResponse.FromString,
+                _registered_method=True)
+        self.ReloadModels = channel.unary_unary(
+                '/breathhold.v1.ModelService/ReloadModels',
+                request_serializer=breathhold_dot_v1_dot_model__pb2.ReloadModelsRequest.SerializeToString,
+                response_deserializer=breathhold_dot_v1_dot_model__pb2.ReloadModelsResponse.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
-    """Which models serve, and how well they were measured.
+    """Which models serve, and how well they were measured; and other versions of them put in their
+    place while scans go on.
+
+    A change holds for scans that are opened once the call has returned. A scan in progress stays
+    with the models that it began with, so that no report mixes versions. What cannot be served is
+    refused, and the models serve on as before (MODELS_REFUSED). A choice holds over restarts.
     """
 
     def ListModels(self, request, context):
         """Missing associated documentation comment in .proto file."""
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UseModel(self, request, context):
+        """Serve a version that the repository holds.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RollBackModel(self, request, context):
+        """Serve the version that served before; where that is not known, the next lower one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ReloadModels(self, request, context):
+        """Read the repository again, and serve what it describes; choices are forgotten.
+        """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
@@ -60,6 +106,21 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     request_deserializer=breathhold_dot_v1_dot_model__pb2.ListModelsRequest.FromString,
                     response_serializer=breathhold_dot_v1_dot_model__pb2.ListModelsResponse.SerializeToString,
             ),
+            'UseModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.UseModel,
+                    request_deserializer=breathhold_dot_v1_dot_model__pb2.UseModelRequest.FromString,
+                    response_serializer=breathhold_dot_v1_dot_model__pb2.UseModelResponse.SerializeToString,
+            ),
+            'RollBackModel': grpc.unary_unary_rpc_method_handler(
+                    servicer.RollBackModel,
+                    request_deserializer=breathhold_dot_v1_dot_model__pb2.RollBackModelRequest.FromString,
+                    response_serializer=breathhold_dot_v1_dot_model__pb2.RollBackModelResponse.SerializeToString,
+            ),
+            'ReloadModels': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReloadModels,
+                    request_deserializer=breathhold_dot_v1_dot_model__pb2.ReloadModelsRequest.FromString,
+                    response_serializer=breathhold_dot_v1_dot_model__pb2.ReloadModelsResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'breathhold.v1.ModelService', rpc_method_handlers)
@@ -69,7 +130,12 @@ def add_ModelServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ModelService:
-    """Which models serve, and how well they were measured.
+    """Which models serve, and how well they were measured; and other versions of them put in their
+    place while scans go on.
+
+    A change holds for scans that are opened once the call has returned. A scan in progress stays
+    with the models that it began with, so that no report mixes versions. What cannot be served is
+    refused, and the models serve on as before (MODELS_REFUSED). A choice holds over restarts.
     """
 
     @staticmethod
@@ -89,6 +155,87 @@ class ModelService:
             '/breathhold.v1.ModelService/ListModels',
             breathhold_dot_v1_dot_model__pb2.ListModelsRequest.SerializeToString,
             breathhold_dot_v1_dot_model__pb2.ListModelsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UseModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/breathhold.v1.ModelService/UseModel',
+            breathhold_dot_v1_dot_model__pb2.UseModelRequest.SerializeToString,
+            breathhold_dot_v1_dot_model__pb2.UseModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RollBackModel(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/breathhold.v1.ModelService/RollBackModel',
+            breathhold_dot_v1_dot_model__pb2.RollBackModelRequest.SerializeToString,
+            breathhold_dot_v1_dot_model__pb2.RollBackModelResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReloadModels(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/breathhold.v1.ModelService/ReloadModels',
+            breathhold_dot_v1_dot_model__pb2.ReloadModelsRequest.SerializeToString,
+            breathhold_dot_v1_dot_model__pb2.ReloadModelsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -21,23 +21,53 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ModelServiceStub:
-    """Which models serve, and how well they were measured."""
+    """Which models serve, and how well they were measured; and other versions of them put in their
+    place while scans go on.
+
+    A change holds for scans that are opened once the call has returned. A scan in progress stays
+    with the models that it began with, so that no report mixes versions. What cannot be served is
+    refused, and the models serve on as before (MODELS_REFUSED). A choice holds over restarts.
+    """
 
     @typing.overload
     def __new__(cls, channel: grpc.Channel) -> ModelServiceStub: ...
     @typing.overload
     def __new__(cls, channel: grpc.aio.Channel) -> ModelServiceAsyncStub: ...
     ListModels: grpc.UnaryUnaryMultiCallable[breathhold.v1.model_pb2.ListModelsRequest, breathhold.v1.model_pb2.ListModelsResponse]
+    UseModel: grpc.UnaryUnaryMultiCallable[breathhold.v1.model_pb2.UseModelRequest, breathhold.v1.model_pb2.UseModelResponse]
+    """Serve a version that the repository holds."""
+    RollBackModel: grpc.UnaryUnaryMultiCallable[breathhold.v1.model_pb2.RollBackModelRequest, breathhold.v1.model_pb2.RollBackModelResponse]
+    """Serve the version that served before; where that is not known, the next lower one."""
+    ReloadModels: grpc.UnaryUnaryMultiCallable[breathhold.v1.model_pb2.ReloadModelsRequest, breathhold.v1.model_pb2.ReloadModelsResponse]
+    """Read the repository again, and serve what it describes; choices are forgotten."""
 
 @typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
-    """Which models serve, and how well they were measured."""
+    """Which models serve, and how well they were measured; and other versions of them put in their
+    place while scans go on.
+
+    A change holds for scans that are opened once the call has returned. A scan in progress stays
+    with the models that it began with, so that no report mixes versions. What cannot be served is
+    refused, and the models serve on as before (MODELS_REFUSED). A choice holds over restarts.
+    """
 
     def __init__(self, channel: grpc.aio.Channel) -> None: ...
     ListModels: grpc.aio.UnaryUnaryMultiCallable[breathhold.v1.model_pb2.ListModelsRequest, breathhold.v1.model_pb2.ListModelsResponse]  # type: ignore[assignment]
+    UseModel: grpc.aio.UnaryUnaryMultiCallable[breathhold.v1.model_pb2.UseModelRequest, breathhold.v1.model_pb2.UseModelResponse]  # type: ignore[assignment]
+    """Serve a version that the repository holds."""
+    RollBackModel: grpc.aio.UnaryUnaryMultiCallable[breathhold.v1.model_pb2.RollBackModelRequest, breathhold.v1.model_pb2.RollBackModelResponse]  # type: ignore[assignment]
+    """Serve the version that served before; where that is not known, the next lower one."""
+    ReloadModels: grpc.aio.UnaryUnaryMultiCallable[breathhold.v1.model_pb2.ReloadModelsRequest, breathhold.v1.model_pb2.ReloadModelsResponse]  # type: ignore[assignment]
+    """Read the repository again, and serve what it describes; choices are forgotten."""
 
 class ModelServiceServicer(metaclass=abc.ABCMeta):
-    """Which models serve, and how well they were measured."""
+    """Which models serve, and how well they were measured; and other versions of them put in their
+    place while scans go on.
+
+    A change holds for scans that are opened once the call has returned. A scan in progress stays
+    with the models that it began with, so that no report mixes versions. What cannot be served is
+    refused, and the models serve on as before (MODELS_REFUSED). A choice holds over restarts.
+    """
 
     @abc.abstractmethod
     def ListModels(
@@ -45,5 +75,29 @@ class ModelServiceServicer(metaclass=abc.ABCMeta):
         request: breathhold.v1.model_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> typing.Union[breathhold.v1.model_pb2.ListModelsResponse, collections.abc.Awaitable[breathhold.v1.model_pb2.ListModelsResponse]]: ...
+
+    @abc.abstractmethod
+    def UseModel(
+        self,
+        request: breathhold.v1.model_pb2.UseModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[breathhold.v1.model_pb2.UseModelResponse, collections.abc.Awaitable[breathhold.v1.model_pb2.UseModelResponse]]:
+        """Serve a version that the repository holds."""
+
+    @abc.abstractmethod
+    def RollBackModel(
+        self,
+        request: breathhold.v1.model_pb2.RollBackModelRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[breathhold.v1.model_pb2.RollBackModelResponse, collections.abc.Awaitable[breathhold.v1.model_pb2.RollBackModelResponse]]:
+        """Serve the version that served before; where that is not known, the next lower one."""
+
+    @abc.abstractmethod
+    def ReloadModels(
+        self,
+        request: breathhold.v1.model_pb2.ReloadModelsRequest,
+        context: _ServicerContext,
+    ) -> typing.Union[breathhold.v1.model_pb2.ReloadModelsResponse, collections.abc.Awaitable[breathhold.v1.model_pb2.ReloadModelsResponse]]:
+        """Read the repository again, and serve what it describes; choices are forgotten."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: typing.Union[grpc.Server, grpc.aio.Server]) -> None: ...

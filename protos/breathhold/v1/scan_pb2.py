@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from breathhold.v1 import types_pb2 as breathhold_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62reathhold/v1/scan.proto\x12\rbreathhold.v1\x1a\x19\x62reathhold/v1/types.proto\"\x91\x01\n\rStreamRequest\x12\'\n\x04open\x18\x01 \x01(\x0b\x32\x17.breathhold.v1.OpenScanH\x00\x12%\n\x05slice\x18\x02 \x01(\x0b\x32\x14.breathhold.v1.SliceH\x00\x12%\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x16.breathhold.v1.EndScanH\x00\x42\t\n\x07request\"\xab\x02\n\x08OpenScan\x12\x1a\n\x12study_instance_uid\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12\x0f\n\x07station\x18\x03 \x01(\t\x12)\n\x08priority\x18\x04 \x01(\x0e\x32\x17.breathhold.v1.Priority\x12\x1c\n\x0f\x65xpected_slices\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\'\n\x07section\x18\x06 \x01(\x0e\x32\x16.breathhold.v1.Section\x12\x12\n\nsend_masks\x18\x07 \x01(\x08\x12\x0e\n\x06\x63\x61ller\x18\x08 \x01(\t\x12\x12\n\npatient_id\x18\t \x01(\t\x12\x17\n\x0f\x61\x63quired_unix_s\x18\n \x01(\x01\x42\x12\n\x10_expected_slices\"]\n\x05Slice\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x05\x64icom\x18\x02 \x01(\x0cH\x00\x12&\n\x03raw\x18\x03 \x01(\x0b\x32\x17.breathhold.v1.RawSliceH\x00\x42\t\n\x07\x63ontent\"\xe8\x01\n\x08RawSlice\x12\x18\n\x10sop_instance_uid\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x03 \x01(\r\x12\x0e\n\x06pixels\x18\x04 \x01(\x0c\x12\x15\n\rrescale_slope\x18\x05 \x01(\x01\x12\x19\n\x11rescale_intercept\x18\x06 \x01(\x01\x12\x16\n\x0eimage_position\x18\x07 \x03(\x01\x12\x19\n\x11image_orientation\x18\x08 \x03(\x01\x12\x15\n\rpixel_spacing\x18\t \x03(\x01\x12\x17\n\x0fslice_thickness\x18\n \x01(\x01\"\x1a\n\x07\x45ndScan\x12\x0f\n\x07\x61\x62\x61ndon\x18\x01 \x01(\x08\"\xd2\x02\n\x0eStreamResponse\x12\'\n\x06opened\x18\x01 \x01(\x0b\x32\x15.breathhold.v1.OpenedH\x00\x12!\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x12.breathhold.v1.AckH\x00\x12\x34\n\rslice_refused\x18\x03 \x01(\x0b\x32\x1b.breathhold.v1.SliceRefusedH\x00\x12\x34\n\rrunning_score\x18\x04 \x01(\x0b\x32\x1b.breathhold.v1.RunningScoreH\x00\x12(\n\x04mask\x18\x05 \x01(\x0b\x32\x18.breathhold.v1.SliceMaskH\x00\x12)\n\x07warning\x18\x06 \x01(\x0b\x32\x16.breathhold.v1.WarningH\x00\x12\'\n\x06report\x18\x07 \x01(\x0b\x32\x15.breathhold.v1.ReportH\x00\x42\n\n\x08response\"b\n\x06Opened\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.breathhold.v1.ScanState\x12\x1e\n\x16kept_sop_instance_uids\x18\x03 \x03(\t\"D\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x18\n\x10sop_instance_uid\x18\x02 \x01(\t\x12\x11\n\tduplicate\x18\x03 \x01(\x08\"c\n\x0cSliceRefused\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x18\n\x10sop_instance_uid\x18\x02 \x01(\t\x12\'\n\x07refusal\x18\x03 \x01(\x0b\x32\x16.breathhold.v1.Refusal\"\xa5\x01\n\x0cRunningScore\x12\x17\n\x0fsequence_number\x18\x01 \x01(\x04\x12%\n\x06scores\x18\x02 \x01(\x0b\x32\x15.breathhold.v1.Scores\x12\x17\n\x0fslices_received\x18\x03 \x01(\r\x12\x17\n\x0fslices_inferred\x18\x04 \x01(\r\x12\x10\n\x08\x63overage\x18\x05 \x01(\x01\x12\x11\n\telapsed_s\x18\x06 \x01(\x01\x32X\n\x0bScanService\x12I\n\x06Stream\x12\x1c.breathhold.v1.StreamRequest\x1a\x1d.breathhold.v1.StreamResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18\x62reathhold/v1/scan.proto\x12\rbreathhold.v1\x1a\x19\x62reathhold/v1/types.proto\"\x91\x01\n\rStreamRequest\x12\'\n\x04open\x18\x01 \x01(\x0b\x32\x17.breathhold.v1.OpenScanH\x00\x12%\n\x05slice\x18\x02 \x01(\x0b\x32\x14.breathhold.v1.SliceH\x00\x12%\n\x03\x65nd\x18\x03 \x01(\x0b\x32\x16.breathhold.v1.EndScanH\x00\x42\t\n\x07request\"\xda\x02\n\x08OpenScan\x12\x1a\n\x12study_instance_uid\x18\x01 \x01(\t\x12\x1b\n\x13series_instance_uid\x18\x02 \x01(\t\x12\x0f\n\x07station\x18\x03 \x01(\t\x12)\n\x08priority\x18\x04 \x01(\x0e\x32\x17.breathhold.v1.Priority\x12\x1c\n\x0f\x65xpected_slices\x18\x05 \x01(\rH\x00\x88\x01\x01\x12\'\n\x07section\x18\x06 \x01(\x0e\x32\x16.breathhold.v1.Section\x12\x12\n\nsend_masks\x18\x07 \x01(\x08\x12\x0e\n\x06\x63\x61ller\x18\x08 \x01(\t\x12\x12\n\npatient_id\x18\t \x01(\t\x12\x17\n\x0f\x61\x63quired_unix_s\x18\n \x01(\x01\x12-\n\x06models\x18\x0b \x03(\x0b\x32\x1d.breathhold.v1.ModelReferenceB\x12\n\x10_expected_slices\"]\n\x05Slice\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x0f\n\x05\x64icom\x18\x02 \x01(\x0cH\x00\x12&\n\x03raw\x18\x03 \x01(\x0b\x32\x17.breathhold.v1.RawSliceH\x00\x42\t\n\x07\x63ontent\"\xe8\x01\n\x08RawSlice\x12\x18\n\x10sop_instance_uid\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\r\x12\x0f\n\x07\x63olumns\x18\x03 \x01(\r\x12\x0e\n\x06pixels\x18\x04 \x01(\x0c\x12\x15\n\rrescale_slope\x18\x05 \x01(\x01\x12\x19\n\x11rescale_intercept\x18\x06 \x01(\x01\x12\x16\n\x0eimage_position\x18\x07 \x03(\x01\x12\x19\n\x11image_orientation\x18\x08 \x03(\x01\x12\x15\n\rpixel_spacing\x18\t \x03(\x01\x12\x17\n\x0fslice_thickness\x18\n \x01(\x01\"\x1a\n\x07\x45ndScan\x12\x0f\n\x07\x61\x62\x61ndon\x18\x01 \x01(\x08\"\xd2\x02\n\x0eStreamResponse\x12\'\n\x06opened\x18\x01 \x01(\x0b\x32\x15.breathhold.v1.OpenedH\x00\x12!\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x12.breathhold.v1.AckH\x00\x12\x34\n\rslice_refused\x18\x03 \x01(\x0b\x32\x1b.breathhold.v1.SliceRefusedH\x00\x12\x34\n\rrunning_score\x18\x04 \x01(\x0b\x32\x1b.breathhold.v1.RunningScoreH\x00\x12(\n\x04mask\x18\x05 \x01(\x0b\x32\x18.breathhold.v1.SliceMaskH\x00\x12)\n\x07warning\x18\x06 \x01(\x0b\x32\x16.breathhold.v1.WarningH\x00\x12\'\n\x06report\x18\x07 \x01(\x0b\x32\x15.breathhold.v1.ReportH\x00\x42\n\n\x08response\"b\n\x06Opened\x12\x0f\n\x07scan_id\x18\x01 \x01(\t\x12\'\n\x05state\x18\x02 \x01(\x0e\x32\x18.breathhold.v1.ScanState\x12\x1e\n\x16kept_sop_instance_uids\x18\x03 \x03(\t\"D\n\x03\x41\x63k\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x18\n\x10sop_instance_uid\x18\x02 \x01(\t\x12\x11\n\tduplicate\x18\x03 \x01(\x08\"c\n\x0cSliceRefused\x12\x10\n\x08sequence\x18\x01 \x01(\x04\x12\x18\n\x10sop_instance_uid\x18\x02 \x01(\t\x12\'\n\x07refusal\x18\x03 \x01(\x0b\x32\x16.breathhold.v1.Refusal\"\xa5\x01\n\x0cRunningScore\x12\x17\n\x0fsequence_number\x18\x01 \x01(\x04\x12%\n\x06scores\x18\x02 \x01(\x0b\x32\x15.breathhold.v1.Scores\x12\x17\n\x0fslices_received\x18\x03 \x01(\r\x12\x17\n\x0fslices_inferred\x18\x04 \x01(\r\x12\x10\n\x08\x63overage\x18\x05 \x01(\x01\x12\x11\n\telapsed_s\x18\x06 \x01(\x01\x32X\n\x0bScanService\x12I\n\x06Stream\x12\x1c.breathhold.v1.StreamRequest\x1a\x1d.breathhold.v1.StreamResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,23 +35,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STREAMREQUEST']._serialized_start=71
   _globals['_STREAMREQUEST']._serialized_end=216
   _globals['_OPENSCAN']._serialized_start=219
-  _globals['_OPENSCAN']._serialized_end=518
-  _globals['_SLICE']._serialized_start=520
-  _globals['_SLICE']._serialized_end=613
-  _globals['_RAWSLICE']._serialized_start=616
-  _globals['_RAWSLICE']._serialized_end=848
-  _globals['_ENDSCAN']._serialized_start=850
-  _globals['_ENDSCAN']._serialized_end=876
-  _globals['_STREAMRESPONSE']._serialized_start=879
-  _globals['_STREAMRESPONSE']._serialized_end=1217
-  _globals['_OPENED']._serialized_start=1219
-  _globals['_OPENED']._serialized_end=1317
-  _globals['_ACK']._serialized_start=1319
-  _globals['_ACK']._serialized_end=1387
-  _globals['_SLICEREFUSED']._serialized_start=1389
-  _globals['_SLICEREFUSED']._serialized_end=1488
-  _globals['_RUNNINGSCORE']._serialized_start=1491
-  _globals['_RUNNINGSCORE']._serialized_end=1656
-  _globals['_SCANSERVICE']._serialized_start=1658
-  _globals['_SCANSERVICE']._serialized_end=1746
+  _globals['_OPENSCAN']._serialized_end=565
+  _globals['_SLICE']._serialized_start=567
+  _globals['_SLICE']._serialized_end=660
+  _globals['_RAWSLICE']._serialized_start=663
+  _globals['_RAWSLICE']._serialized_end=895
+  _globals['_ENDSCAN']._serialized_start=897
+  _globals['_ENDSCAN']._serialized_end=923
+  _globals['_STREAMRESPONSE']._serialized_start=926
+  _globals['_STREAMRESPONSE']._serialized_end=1264
+  _globals['_OPENED']._serialized_start=1266
+  _globals['_OPENED']._serialized_end=1364
+  _globals['_ACK']._serialized_start=1366
+  _globals['_ACK']._serialized_end=1434
+  _globals['_SLICEREFUSED']._serialized_start=1436
+  _globals['_SLICEREFUSED']._serialized_end=1535
+  _globals['_RUNNINGSCORE']._serialized_start=1538
+  _globals['_RUNNINGSCORE']._serialized_end=1703
+  _globals['_SCANSERVICE']._serialized_start=1705
+  _globals['_SCANSERVICE']._serialized_end=1793
 # @@protoc_insertion_point(module_scope)

@@ -63,6 +63,7 @@ class OpenScan(google.protobuf.message.Message):
     CALLER_FIELD_NUMBER: builtins.int
     PATIENT_ID_FIELD_NUMBER: builtins.int
     ACQUIRED_UNIX_S_FIELD_NUMBER: builtins.int
+    MODELS_FIELD_NUMBER: builtins.int
     study_instance_uid: builtins.str
     series_instance_uid: builtins.str
     """required"""
@@ -88,6 +89,12 @@ class OpenScan(google.protobuf.message.Message):
     """
     acquired_unix_s: builtins.float
     """when it was taken, where the slices do not say; 0: unknown"""
+    @property
+    def models(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[breathhold.v1.types_pb2.ModelReference]:
+        """The models that infer it, from its first slice to its report. The appliance fills it in;
+        what a caller writes here is overwritten.
+        """
+
     def __init__(
         self,
         *,
@@ -101,10 +108,11 @@ class OpenScan(google.protobuf.message.Message):
         caller: builtins.str = ...,
         patient_id: builtins.str = ...,
         acquired_unix_s: builtins.float = ...,
+        models: collections.abc.Iterable[breathhold.v1.types_pb2.ModelReference] | None = ...,
     ) -> None: ...
     _HasFieldArgType: typing_extensions.TypeAlias = typing.Literal["_expected_slices", b"_expected_slices", "expected_slices", b"expected_slices"]
     def HasField(self, field_name: _HasFieldArgType) -> builtins.bool: ...
-    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_expected_slices", b"_expected_slices", "acquired_unix_s", b"acquired_unix_s", "caller", b"caller", "expected_slices", b"expected_slices", "patient_id", b"patient_id", "priority", b"priority", "section", b"section", "send_masks", b"send_masks", "series_instance_uid", b"series_instance_uid", "station", b"station", "study_instance_uid", b"study_instance_uid"]
+    _ClearFieldArgType: typing_extensions.TypeAlias = typing.Literal["_expected_slices", b"_expected_slices", "acquired_unix_s", b"acquired_unix_s", "caller", b"caller", "expected_slices", b"expected_slices", "models", b"models", "patient_id", b"patient_id", "priority", b"priority", "section", b"section", "send_masks", b"send_masks", "series_instance_uid", b"series_instance_uid", "station", b"station", "study_instance_uid", b"study_instance_uid"]
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__expected_slices: typing_extensions.TypeAlias = typing.Literal["expected_slices"]
     _WhichOneofArgType__expected_slices: typing_extensions.TypeAlias = typing.Literal["_expected_slices", b"_expected_slices"]

@@ -1,0 +1,297 @@
+"""Which versions of the models serve, and how an operator changes them while scans go on.
+
+What is changed holds for scans that are opened from then on. A scan in progress stays with the
+edition that it began with, also when it is taken up again after a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from appliance.failpoints import hit
+from appliance.inference.editions import Edition
+from appliance.inference.loader import EngineLoader
+from appliance.inference.shelf import Shelf
+from appliance.live import errors
+from appliance.scan.verdicts import Notice, NoticeReason
+from appliance.storage.choices import Choice, Choices, save_choices
+from appliance.storage.errors import ChoicesError
+from breathhold.v1 import types_pb2
+from engines.models import ModelError, ModelSpec, load_repository
+from engines.runtimes import DeviceLostError
+from engines.stopping import LoadStoppedError
+from engines.versions import MissingVersionError, load_version, versions
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class VersionChange:
+    """A model whose new scans are inferred by another version; 0: it was not there, or is gone."""
+
+    name: str
+    before: int
+    version: int
+
+    def __str__(self) -> str:
+        if not self.before:
+            return f"{self.name}: version {self.version} serves new scans"
+        if not self.version:
+            return f"{self.name} serves no more"
+        return (
+            f"{self.name}: version {self.version} serves new scans in place of version "
+            f"{self.before}"
+        )
+
+
+def chosen_specs(repository: Path, choices: Choices) -> list[ModelSpec]:
+    """The models of a repository, in the versions that were chosen, else as it describes them.
+
+    A version that is gone is replaced by the one described, which the log says.
+
+    Raises
+    ------
+    ModelError
+        When the repository is broken.
+    """
+    return [_chosen(repository, spec, choices) for spec in load_repository(repository)]
+
+
+def _chosen(repository: Path, spec: ModelSpec, choices: Choices) -> ModelSpec:
+    version = choices.get(spec.name, Choice()).version
+    if version is None:
+        return spec
+    try:
+        return load_version(repository / spec.name, version)
+    except MissingVersionError as error:
+        there = spec.version
+        logger.error("an operator chose version %d, but %s: %d serves", version, error, there)
+        return spec
+
+
+class ServedModels:
+    """Changes the models that serve. Used from the event loop, but for `versions`.
+
+    Parameters
+    ----------
+    repository
+        Where the models lie.
+    path
+        Of the file that keeps the choices.
+    choices
+        What it holds.
+    shelf
+        The editions that are warm.
+    loader
+        Where others are warmed.
+    """
+
+    def __init__(
+        self, repository: Path, path: Path, choices: Choices, shelf: Shelf, loader: EngineLoader
+    ) -> None:
+        self._repository, self._path, self._choices = repository, path, dict(choices)
+        self._shelf, self._loader = shelf, loader
+        self._changing = False
+
+    @property
+    def choices(self) -> Choices:
+        return self._choices
+
+    def versions(self, name: str) -> list[int]:
+        """The versions of a model that can serve; blocks. Empty when its folder is broken."""
+        try:
+            return versions(self._repository / name)
+        except ModelError as error:
+            logger.error("%s", error)
+            return []
+
+    # -- what an operator asks
+
+    async def use(self, name: str, version: int) -> list[VersionChange]:
+        """Serve a version of one model to new scans.
+
+        Returns
+        -------
+        What changed; nothing when it served before.
+
+        Raises
+        ------
+        ScanError
+            NOT_FOUND, FAILED_PRECONDITION when the version cannot be served, RESOURCE_EXHAUSTED
+            when the choice cannot be kept, UNAVAILABLE; the models serve on as before.
+        """
+        served = self._served(name).version
+        choice = self._choices.get(name, Choice()).moved_on(served, version)
+        return await self._use(name, choice if version != served else self._pinned(name, version))
+
+    async def roll_back(self, name: str) -> list[VersionChange]:
+        """Serve the version that served before; see :meth:`use`.
+
+        Where this is not known, it is the next lower one there is.
+        """
+        served = self._served(name).version
+        there = await asyncio.to_thread(self.versions, name)
+        before = self._choices.get(name, Choice()).before
+        earlier = [version for version in before if version in there and version != served]
+        candidates = earlier or [version for version in there if version < served]
+        if not candidates:
+            raise errors.nothing_before(name, served)
+        choice = self._choices.get(name, Choice()).moved_back(candidates[-1])
+        return await self._use(name, choice)
+
+    async def reload(self) -> list[VersionChange]:
+        """Serve what the repository describes, of every model; see :meth:`use`."""
+        return await self._change(self._described)
+
+    # -- inside
+
+    def _served(self, name: str) -> ModelSpec:
+        spec = self._shelf.edition.spec(name)
+        if spec is None:
+            raise errors.unknown_model(name, [one.name for one in self._shelf.edition.specs])
+        return spec
+
+    def _pinned(self, name: str, version: int) -> Choice:
+        return Choice(version, self._choices.get(name, Choice()).before)
+
+    async def _use(self, name: str, choice: Choice) -> list[VersionChange]:
+        def chosen() -> tuple[Edition, Choices]:
+            spec = load_version(self._repository / name, choice.version or 0)
+            return self._shelf.edition.with_spec(spec), {**self._choices, name: choice}
+
+        return await self._change(chosen)
+
+    def _described(self) -> tuple[Edition, Choices]:
+        edition = Edition.of(load_repository(self._repository))
+        choices = dict(self._choices)
+        for spec in edition.specs:
+            old = choices.get(spec.name, Choice())
+            served = self._shelf.edition.spec(spec.name)
+            moved = served is not None and served.version != spec.version
+            choices[spec.name] = (
+                old.moved_on(served.version, None) if served and moved else Choice(None, old.before)
+            )
+        return edition, choices
+
+    async def _change(self, chosen: Callable[[], tuple[Edition, Choices]]) -> list[VersionChange]:
+        if self._changing:
+            raise errors.models_changing()
+        self._changing = True
+        before = self._shelf.edition
+        try:
+            edition, self._choices = await self._loader.run(self._switched, chosen)
+        except LoadStoppedError as error:
+            raise errors.shutting_down() from error
+        except MissingVersionError as error:
+            raise errors.unknown_version(error) from error
+        except ChoicesError as error:
+            raise errors.choice_not_kept(error) from error
+        except Exception as error:
+            logger.exception("the models %s serve on: others cannot be served", before)
+            raise errors.models_refused(error) from error
+        finally:
+            self._changing = False
+        changes = _changes(before, edition)
+        for change in changes:
+            logger.info("%s", change)
+        return changes
+
+    def _switched(
+        self, chosen: Callable[[], tuple[Edition, Choices]]
+    ) -> tuple[Edition, dict[str, Choice]]:
+        """Load, keep the choice, then serve; what fails leaves all as it was."""
+        edition, choices = chosen()
+        if edition == self._shelf.edition:
+            save_choices(self._path, choices)
+            return edition, dict(choices)
+        hit("models.load")
+        self._shelf.prepare(edition)
+        try:
+            save_choices(self._path, choices)
+            self._serve(edition)
+        except BaseException:
+            self._shelf.let_go(edition)
+            raise
+        return edition, dict(choices)
+
+    def _serve(self, edition: Edition) -> None:
+        hit("models.kept")
+        try:
+            self._shelf.use(edition)
+        except DeviceLostError:
+            save_choices(self._path, self._choices)
+            raise
+
+    # -- what a scan is inferred with
+
+    async def edition_of(
+        self, began_with: Sequence[types_pb2.ModelReference]
+    ) -> tuple[Edition, Notice | None]:
+        """The edition that a scan began with, for it to hold; and what its report is to say.
+
+        Where it cannot be served any more, the scan is inferred from its first slice with what
+        serves now, so that its report does not mix versions.
+
+        Raises
+        ------
+        ScanError
+            UNAVAILABLE, when the daemon stops meanwhile.
+        """
+        serving = self._shelf.hold()
+        if not began_with or _is(serving, began_with):
+            return serving, None
+        try:
+            edition = await self._loader.run(self._restored, began_with)
+        except LoadStoppedError as error:
+            self._shelf.let_go(serving)
+            raise errors.shutting_down() from error
+        except Exception as error:
+            logger.exception("a scan goes on with other models than it began with")
+            return serving, _replaced(began_with, error)
+        self._shelf.let_go(serving)
+        return edition, None
+
+    def _restored(self, references: Sequence[types_pb2.ModelReference]) -> Edition:
+        """An edition of before, warm and held."""
+        specs = [load_version(self._repository / one.name, one.version) for one in references]
+        edition = Edition.of(specs)
+        if not _is(edition, references):
+            raise ModelError(f"the files of {edition} are others than they were")
+        self._shelf.prepare(edition)
+        return edition
+
+
+def _is(edition: Edition, references: Sequence[types_pb2.ModelReference]) -> bool:
+    """Whether the models are those of the edition, with the files that ran."""
+    specs = {spec.name: spec for spec in edition.specs}
+    return specs.keys() == {one.name for one in references} and all(
+        specs[one.name].version == one.version
+        and one.sha256 in {artefact.sha256 for artefact in specs[one.name].artefacts}
+        for one in references
+    )
+
+
+def _changes(before: Edition, now: Edition) -> list[VersionChange]:
+    names = sorted({spec.name for spec in (*before.specs, *now.specs)})
+    versions = [
+        tuple(spec.version if spec else 0 for spec in (before.spec(name), now.spec(name)))
+        for name in names
+    ]
+    return [
+        VersionChange(name, old, new)
+        for name, (old, new) in zip(names, versions, strict=True)
+        if old != new
+    ]
+
+
+def _replaced(began_with: Iterable[types_pb2.ModelReference], error: Exception) -> Notice:
+    models = ", ".join(f"{one.name} {one.version}" for one in began_with)
+    return Notice(
+        NoticeReason.MODELS_REPLACED,
+        f"The scan began with the models {models}, which can no longer be served ({error}); all "
+        "of it was inferred with others.",
+    )
