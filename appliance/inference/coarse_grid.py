@@ -72,8 +72,8 @@ class CoarseGrid:
             CoarseAxis(frame.columns, fitted[1], size[1]),
         )
         self._geometry = geometry
-        self._nearest = np.ix_(*(axis.nearest for axis in axes))
-        self._padding = np.logical_or(*(places < 0 for places in self._nearest))
+        self._nearest_rows, self._nearest_columns = (axis.nearest for axis in axes)
+        self._padding = (self._nearest_rows < 0)[:, None] | (self._nearest_columns < 0)
         #: Distance between the rows, and the columns, of the coarse plane, mm.
         self.pixel_mm = (
             frame.rows * frame.row_mm / fitted[0] * size[0] / COARSE,
@@ -94,6 +94,7 @@ class CoarseGrid:
     def sample(self, runs: Sequence[int] | npt.NDArray[np.integer]) -> npt.NDArray[np.bool_]:
         """A mask at the middles of the coarse plane's pixels, standard view."""
         drawn = decode_runs(runs, self._geometry.rows, self._geometry.columns)
-        sampled = to_standard(drawn, self._geometry)[self._nearest].astype(np.bool_, copy=False)
+        rows = np.take(to_standard(drawn, self._geometry), self._nearest_rows, 0)
+        sampled = np.take(rows, self._nearest_columns, 1).astype(np.bool_, copy=False)
         sampled[self._padding] = False
         return sampled

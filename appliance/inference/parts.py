@@ -185,7 +185,7 @@ class LungDivision:
         keys = [(job.scan_id, runs.sop_instance_uid) for runs in job.slices]
         coarse = np.stack(self._planes.coarse(keys, self._prepare))
         return _CoarseScan(
-            coarse.astype(np.float32) / np.float32(255),
+            np.divide(coarse, np.float32(255), dtype=np.float32),
             np.stack([grid.sample(runs.lung) for runs in job.slices]),
             np.array([runs.geometry.along_mm for runs in job.slices]),
             grid,

@@ -45,9 +45,7 @@ def decode_runs(
     # Each run is looked at before their sum, which would wrap around.
     if given.size and (given.min() < 0 or given.max() > size or given.sum() > size):
         raise ValueError(f"runs do not fit an image of {rows} x {columns} pixels")
-    lengths = given.astype(np.int64)
+    lengths = np.append(given.astype(np.int64), size - int(given.sum()))
     values = np.arange(lengths.size) % 2 == 1
-    filled = np.repeat(values, lengths)
-    flat = np.zeros(size, dtype=np.bool_)
-    flat[: filled.size] = filled
-    return flat.reshape(rows, columns)
+    values[-1] = False
+    return np.repeat(values, lengths).reshape(rows, columns)
