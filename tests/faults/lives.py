@@ -11,8 +11,9 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 import time
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Self
 
@@ -23,6 +24,8 @@ from appliance.config import Config
 _START_S = 60
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["tests.faults.lives"])
+#: A look at one process looks at all that this one started, and only one thread may look at once.
+_looking = threading.Lock()
 
 
 def _live(
@@ -71,7 +74,8 @@ class Life:
         self._hears, told = _context.Pipe(duplex=False)
         arguments = (str(state), str(repository), plan, settings, told)
         self.process = _context.Process(target=_live, args=arguments, daemon=True)
-        self.process.start()
+        with _looking:
+            self.process.start()
         told.close()
         self.grpc = self.http = ""
 
@@ -100,13 +104,16 @@ class Life:
         return self._end(signal.SIGTERM)
 
     def _end(self, number: int) -> int:
-        if self.process.is_alive() and self.process.pid:
-            with contextlib.suppress(ProcessLookupError):  # it ended this very moment
-                os.kill(self.process.pid, number)
-        self.process.join(30)
-        assert self.process.exitcode is not None, "it does not end"
+        with _looking:
+            if self.process.is_alive() and self.process.pid:
+                with contextlib.suppress(ProcessLookupError):  # it ended this very moment
+                    os.kill(self.process.pid, number)
+        wait([self.process.sentinel], 30)
+        with _looking:
+            status = self.process.exitcode
+        assert status is not None, "it does not end"
         self._hears.close()
-        return self.process.exitcode
+        return status
 
     def log_text(self) -> str:
         return (self.state / "log").read_text(errors="replace")

@@ -1,0 +1,1 @@
+"""What takes minutes or hours to be sure of (`make soak`)."""
