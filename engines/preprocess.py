@@ -1,13 +1,15 @@
 """Window and resample on NVIDIA DALI: HU to planes, and probabilities back to masks.
 
 One definition for both devices, so what runs without a GPU is what runs on one.
-Samples are worked on one by one: a result never depends on what shares its batch.
+Images, and the channels of one, are worked on one by one: a result never depends on what
+shares its batch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +23,8 @@ Mask = npt.NDArray[np.bool_]
 
 _SIGN_BIT = np.uint16(0x8000)
 _LOWEST_HU = -32768
+#: Planes that are resampled as one image of so many channels, which on a CPU takes half as long.
+_CHANNELS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,19 +136,19 @@ class Restorer:
             for index, plane in enumerate(probabilities)
             if float(plane.max()) >= self._threshold
         ]
-        for chunk in chunks(reaching, self._batch):
-            planes = [_unpadded(probabilities[index], frames[index]) for index in chunk]
-            restored = self._restore_chunk(planes, [frames[index] for index in chunk])
-            for index, mask in zip(chunk, restored, strict=True):
+        alike = groupby(reaching, lambda index: (frames[index], probabilities[index].shape))
+        groups = [group for _, run in alike for group in chunks(list(run), _CHANNELS)]
+        for chunk in chunks(groups, self._batch):
+            stacked = [
+                np.stack([_unpadded(probabilities[index], frames[index]) for index in group], -1)
+                for group in chunk
+            ]
+            sizes = [(frames[group[0]].rows, frames[group[0]].columns) for group in chunk]
+            native = [np.array(size, np.float32) for size in sizes]
+            restored = self._stage.run(probability=stacked, native=native)
+            for index, mask in zip(chain(*chunk), chain(*restored), strict=True):
                 masks[index] = mask
         return masks
-
-    def _restore_chunk(self, planes: Sequence[Plane], frames: Sequence[Frame]) -> list[Mask]:
-        masks = self._stage.run(
-            probability=[plane[..., None] for plane in planes],
-            native=[np.array([frame.rows, frame.columns], np.float32) for frame in frames],
-        )
-        return [mask[..., 0] for mask in masks]
 
 
 def preparing_stage(
@@ -193,7 +197,7 @@ def _restore_pipeline(device: Device, threshold: float) -> Any:
     resized: Any = fn.resize(
         probability, size=native, interp_type=types.INTERP_LINEAR, antialias=True
     )
-    return resized >= threshold
+    return fn.transpose(resized >= threshold, perm=[2, 0, 1])
 
 
 def _window_table(window_hu: tuple[float, float]) -> list[float]:

@@ -89,6 +89,18 @@ def test_a_result_does_not_depend_on_what_shares_its_batch(
         assert np.array_equal(restorer.restore([alone], [picture.frame])[0], mask)
 
 
+def test_planes_restored_together_are_as_if_restored_alone(restorer: Restorer) -> None:
+    noise = np.random.default_rng(1)
+    frames = [Frame(100, 90), Frame(100, 90, row_mm=1.2), Frame(64, 128)]
+    chosen = [frames[number] for number in (0, 0, 0, 0, 0, 1, 1, 2, 0, 2, 2, 2, 2, 2)]
+    planes = [noise.random(SIZE, np.float32) for _ in chosen]
+    planes[2][:] = 0.25
+    for plane, frame, mask in zip(planes, chosen, restorer.restore(planes, chosen), strict=True):
+        (alone,) = restorer.restore([plane], [frame])
+        np.testing.assert_array_equal(mask, alone)
+        assert mask.any() != (plane is planes[2])
+
+
 def test_a_run_that_failed_leaves_nothing_behind(preparer: Preparer) -> None:
     """What was fed to it must not come out of the next run."""
     for bad in (
