@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,8 @@ from appliance.inference.editions import Edition
 from appliance.inference.loader import EngineLoader
 from appliance.inference.shelf import Shelf
 from appliance.live import errors
-from appliance.scan.verdicts import Notice, NoticeReason
+from appliance.live.restoring import Restoring
+from appliance.scan.verdicts import Notice
 from appliance.storage.choices import Choice, Choices, save_choices
 from appliance.storage.errors import ChoicesError
 from breathhold.v1 import types_pb2
@@ -95,6 +96,7 @@ class ServedModels:
     ) -> None:
         self._repository, self._path, self._choices = repository, path, dict(choices)
         self._shelf, self._loader = shelf, loader
+        self._restoring = Restoring(repository, shelf, loader)
         self._changing = False
 
     @property
@@ -108,6 +110,12 @@ class ServedModels:
         except ModelError as error:
             logger.error("%s", error)
             return []
+
+    async def edition_of(
+        self, began_with: Sequence[types_pb2.ModelReference]
+    ) -> tuple[Edition, Notice | None]:
+        """What a scan goes on with, for it to hold; see :meth:`Restoring.edition_of`."""
+        return await self._restoring.edition_of(began_with)
 
     # -- what an operator asks
 
@@ -226,54 +234,6 @@ class ServedModels:
             save_choices(self._path, self._choices)
             raise
 
-    # -- what a scan is inferred with
-
-    async def edition_of(
-        self, began_with: Sequence[types_pb2.ModelReference]
-    ) -> tuple[Edition, Notice | None]:
-        """The edition that a scan began with, for it to hold; and what its report is to say.
-
-        Where it cannot be served any more, the scan is inferred from its first slice with what
-        serves now, so that its report does not mix versions.
-
-        Raises
-        ------
-        ScanError
-            UNAVAILABLE, when the daemon stops meanwhile.
-        """
-        serving = self._shelf.hold()
-        if not began_with or _is(serving, began_with):
-            return serving, None
-        try:
-            edition = await self._loader.run(self._restored, began_with)
-        except LoadStoppedError as error:
-            self._shelf.let_go(serving)
-            raise errors.shutting_down() from error
-        except Exception as error:
-            logger.exception("a scan goes on with other models than it began with")
-            return serving, _replaced(began_with, error)
-        self._shelf.let_go(serving)
-        return edition, None
-
-    def _restored(self, references: Sequence[types_pb2.ModelReference]) -> Edition:
-        """An edition of before, warm and held."""
-        specs = [load_version(self._repository / one.name, one.version) for one in references]
-        edition = Edition.of(specs)
-        if not _is(edition, references):
-            raise ModelError(f"the files of {edition} are others than they were")
-        self._shelf.prepare(edition)
-        return edition
-
-
-def _is(edition: Edition, references: Sequence[types_pb2.ModelReference]) -> bool:
-    """Whether the models are those of the edition, with the files that ran."""
-    specs = {spec.name: spec for spec in edition.specs}
-    return specs.keys() == {one.name for one in references} and all(
-        specs[one.name].version == one.version
-        and one.sha256 in {artefact.sha256 for artefact in specs[one.name].artefacts}
-        for one in references
-    )
-
 
 def _changes(before: Edition, now: Edition) -> list[VersionChange]:
     names = sorted({spec.name for spec in (*before.specs, *now.specs)})
@@ -286,12 +246,3 @@ def _changes(before: Edition, now: Edition) -> list[VersionChange]:
         for name, (old, new) in zip(names, versions, strict=True)
         if old != new
     ]
-
-
-def _replaced(began_with: Iterable[types_pb2.ModelReference], error: Exception) -> Notice:
-    models = ", ".join(f"{one.name} {one.version}" for one in began_with)
-    return Notice(
-        NoticeReason.MODELS_REPLACED,
-        f"The scan began with the models {models}, which can no longer be served ({error}); all "
-        "of it was inferred with others.",
-    )

@@ -68,6 +68,21 @@ def models(channel: grpc.Channel) -> model_pb2.ListModelsResponse:
     return stub.ListModels(model_pb2.ListModelsRequest(), timeout=_WAIT_S)
 
 
+def use_model(channel: grpc.Channel) -> model_pb2.UseModelResponse:
+    stub = model_pb2_grpc.ModelServiceStub(channel)
+    return stub.UseModel(model_pb2.UseModelRequest(name="lesion", version=2), timeout=_WAIT_S)
+
+
+def roll_back_model(channel: grpc.Channel) -> model_pb2.RollBackModelResponse:
+    stub = model_pb2_grpc.ModelServiceStub(channel)
+    return stub.RollBackModel(model_pb2.RollBackModelRequest(name="lesion"), timeout=_WAIT_S)
+
+
+def reload_models(channel: grpc.Channel) -> model_pb2.ReloadModelsResponse:
+    stub = model_pb2_grpc.ModelServiceStub(channel)
+    return stub.ReloadModels(model_pb2.ReloadModelsRequest(), timeout=_WAIT_S)
+
+
 def health(channel: grpc.Channel) -> health_pb2.HealthCheckResponse:
     stub = health_pb2_grpc.HealthStub(channel)
     return stub.Check(health_pb2.HealthCheckRequest(), timeout=_WAIT_S)

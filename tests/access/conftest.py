@@ -9,7 +9,7 @@ import pytest
 
 from tests.access.authority import Authority, Files
 from tests.box import Box
-from tests.tiny_models import write_tiny_repository
+from tests.tiny_models import add_lesion_version, describe_lesion_version, write_tiny_repository
 
 ROLES = {"console": "CT1", "dashboard": "Desk", "operator": "Ops", "nobody": "Stranger"}
 
@@ -46,7 +46,11 @@ operators = ["Ops"]
 
 @pytest.fixture(scope="package")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny_repository(tmp_path_factory.mktemp("repository"))
+    """Its lesion model can be rolled back."""
+    folder = write_tiny_repository(tmp_path_factory.mktemp("repository"))
+    add_lesion_version(folder, 2, -600.0)
+    describe_lesion_version(folder, 2)
+    return folder
 
 
 @pytest.fixture(scope="package")

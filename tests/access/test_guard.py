@@ -27,12 +27,15 @@ METHODS: dict[str, Callable[[grpc.Channel], object]] = {
     "Watch": calls.watch,
     "ListScans": calls.scans,
     "ListModels": calls.models,
+    "UseModel": calls.use_model,
+    "RollBackModel": calls.roll_back_model,
+    "ReloadModels": calls.reload_models,
     "Health": calls.health,
 }
 MAY = {
     "console": {"Stream", "GetReport", "GetMasks", "Health"},
     "dashboard": {"GetReport", "GetMasks", "GetCourse", "Watch", "ListScans", "Health"},
-    "operator": {"ListModels", "Health"},
+    "operator": {"ListModels", "UseModel", "RollBackModel", "ReloadModels", "Health"},
     "nobody": {"Health"},
 }
 
@@ -156,6 +159,8 @@ def test_what_was_done_is_in_the_trail(box: Box) -> None:
     assert (110113, "CT1", "GetCourse") in told
     assert (110112, "Desk", "Watch") in told
     assert (110113, "Ops", "Stream") in told
+    assert (110113, "Ops", "RollBackModel") in told
+    assert (110113, "CT1", "RollBackModel") in told
     (received,) = [
         line
         for line in trail

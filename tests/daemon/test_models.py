@@ -294,7 +294,10 @@ def test_a_scan_whose_version_is_gone_is_inferred_by_another_from_its_first_slic
         log = box.log_text()
     report = answers.final_report
     (warning,) = [one for one in report.warnings if one.reason == "MODELS_REPLACED"]
-    assert "began with the models lesion 2, lung 1" in warning.message
+    assert warning.message == (
+        "The scan began with the models lesion 2, lung 1, which can no longer be served; all of "
+        "it was inferred with lesion 1, lung 1."
+    )
     assert warning in answers.warnings
     assert answers.report is not None
     answers.report.warnings.remove(warning)
