@@ -77,9 +77,11 @@ def _contradiction(header: SliceHeader, first: SliceHeader) -> Refusal | None:
 def _grid_difference(mine: SliceGeometry, theirs: SliceGeometry) -> str | None:
     if (mine.rows, mine.columns) != (theirs.rows, theirs.columns):
         return f"{mine.rows} x {mine.columns} pixels, not {theirs.rows} x {theirs.columns}"
-    if not np.allclose(mine.spacing, theirs.spacing, rtol=_SPACING_TOLERANCE, atol=0):
+    spacings = zip(mine.spacing, theirs.spacing, strict=True)
+    if any(abs(one - other) > _SPACING_TOLERANCE * other for one, other in spacings):
         return f"pixel spacing {mine.spacing} mm, not {theirs.spacing} mm"
-    if not np.allclose(mine.orientation, theirs.orientation, rtol=0, atol=_DIRECTION_TOLERANCE):
+    directions = zip(mine.orientation, theirs.orientation, strict=True)
+    if any(abs(one - other) > _DIRECTION_TOLERANCE for one, other in directions):
         return "it lies in another direction"
     return None
 

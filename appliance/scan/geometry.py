@@ -7,7 +7,7 @@ patient's left, y to the back, z to the head (PS3.3 C.7.6.2.1.1).
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -63,6 +63,7 @@ class SliceGeometry:
     rows: int
     columns: int
     thickness: float | None = None
+    _normal: Vector = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         numbers = (*self.position, *self.orientation, *self.spacing)
@@ -89,24 +90,22 @@ class SliceGeometry:
             raise GeometryError("image orientation must be two unit vectors")
         if abs(float(row @ column)) > _UNIT_TOLERANCE:
             raise GeometryError("image orientation must be two perpendicular vectors")
+        object.__setattr__(self, "_normal", _normal(self.orientation))
 
     @property
     def normal(self) -> npt.NDArray[np.float64]:
         """Unit vector perpendicular to the plane, pointing to the head, shape (3,)."""
-        row, column = np.reshape(np.asarray(self.orientation, dtype=np.float64), (2, 3))
-        across: npt.NDArray[np.float64] = np.cross(row, column)
-        across /= np.linalg.norm(across)
-        return across if across[2] >= 0 else -across
+        return np.array(self._normal)
 
     @property
     def tilt_degrees(self) -> float:
         """Angle between the plane and the true axial plane, 0 to 90 degrees."""
-        return math.degrees(math.acos(min(1.0, abs(float(self.normal[2])))))
+        return math.degrees(math.acos(min(1.0, abs(self._normal[2]))))
 
     @property
     def along_mm(self) -> float:
         """Place along the plane's normal, mm, growing from foot to head."""
-        return round(float(np.dot(self.position, self.normal)), 4)
+        return round(float(np.dot(self.position, self._normal)), 4)
 
     @property
     def pixel_area_mm2(self) -> float:
@@ -140,6 +139,14 @@ class SliceGeometry:
         row, column = self.orientation[:3], self.orientation[3:]
         along_x, along_y = (column, row) if self.transposed else (row, column)
         return along_y[1] < 0, along_x[0] < 0
+
+
+def _normal(orientation: Orientation) -> Vector:
+    row, column = np.reshape(np.asarray(orientation, dtype=np.float64), (2, 3))
+    across = np.cross(row, column)
+    across /= np.linalg.norm(across)
+    x, y, z = (across if across[2] >= 0 else -across).tolist()
+    return x, y, z
 
 
 def to_standard(plane: npt.NDArray[np.generic], geometry: SliceGeometry) -> npt.NDArray[np.generic]:
