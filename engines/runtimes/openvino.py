@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -74,9 +75,10 @@ class OpenVinoExecutable:
             self._answer = tuple(compiled.output(spec.output_name).shape)[1:]
         except RuntimeError as error:
             raise ModelError(f"{artefact.path}: OpenVINO cannot load it: {error}") from error
-        self._input, self._output = spec.input_name, spec.output_name
+        self._input = spec.input_name
         self._queue = openvino.AsyncInferQueue(compiled, streams)
-        self._queue.set_callback(self._collect)
+        # Not a method: Python does not see a circle through the queue, and would free neither.
+        self._queue.set_callback(partial(_collect, spec.output_name))
 
     def run(self, slabs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         results = np.empty((len(slabs), *self._answer), dtype=np.float32)
@@ -85,9 +87,10 @@ class OpenVinoExecutable:
         self._queue.wait_all()
         return results[:, 0] if self._answer[0] == 1 else results
 
-    def _collect(self, request: Any, place: tuple[npt.NDArray[np.float32], int]) -> None:
-        results, index = place
-        results[index] = request.get_tensor(self._output).data[0]
+
+def _collect(output: str, request: Any, place: tuple[npt.NDArray[np.float32], int]) -> None:
+    results, index = place
+    results[index] = request.get_tensor(output).data[0]
 
 
 def _cores() -> int:

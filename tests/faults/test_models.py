@@ -17,7 +17,7 @@ from tests.faults.lives import Life
 from tests.made_scans import raw_slices
 from tests.tiny_models import add_lesion_version, write_tiny_repository
 
-LOAD_S = 3.0
+LOAD_S = 4.0
 
 
 @pytest.fixture(scope="module")
