@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Self
+from typing import IO, Self
 
 import grpc
 
@@ -39,21 +39,28 @@ class Box:
         self._state.mkdir(parents=True, exist_ok=True)
         config = self._state / "config.toml"
         config.write_text(self._toml)
-        command = [sys.executable, "-m", "appliance.cli", "serve"]
-        command += ["--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
-        command += ["--state", str(self.state), "--config", str(config), *self._options]
+        arguments = ["serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"]
+        arguments += ["--state", str(self.state), "--config", str(config), *self._options]
         self.log = (self._state / "log").open("ab")
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=self.log, text=True, env=os.environ.copy()
-        )
+        self.process, self._out = self._start(arguments)
         self._await_ready()
         return self
+
+    def _start(self, arguments: list[str]) -> tuple[subprocess.Popen[str], IO[str]]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "appliance.cli", *arguments],
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            env=os.environ.copy(),
+        )
+        assert process.stdout is not None
+        return process, process.stdout
 
     def _await_ready(self) -> None:
         killer = threading.Timer(_START_S, self.process.kill)
         killer.start()
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line = self._out.readline()
         killer.cancel()
         found = _READY.search(line)
         assert found, f"no ready line but {line!r}; log: {(self._state / 'log').read_text()}"
@@ -74,8 +81,7 @@ class Box:
         if self.process.poll() is None:
             self.process.send_signal(number)
         status = self.process.wait(timeout_s)
-        assert self.process.stdout is not None
-        self.process.stdout.close()
+        self._out.close()
         self.log.close()
         return status
 

@@ -10,6 +10,7 @@ import pytest
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import types_pb2
 from tests.box import Answers, Box, Call, send_scan
+from tests.forked import ForkedBox
 from tests.made_scans import raw_slices
 from tests.tiny_models import write_block_repository
 
@@ -64,14 +65,14 @@ def test_shuffled_doubled_and_killed_twice(
     slices[15:] = rest
     begin = 0
     for end in (30, 80):
-        with Box(tmp_path, repository) as box:
+        with ForkedBox(tmp_path, repository) as box:
             call = Call(box.grpc, OPEN)
             call.send_slices(slices[begin:])
             call.wait_for_answers(end - begin)
             box.kill()
             call.result()
         begin = end
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         final = send_scan(box.grpc, OPEN, slices)
     assert final.final_report == undisturbed.final_report
     assert runs(final) == runs(undisturbed)

@@ -13,6 +13,7 @@ import pytest
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import triage_pb2, triage_pb2_grpc, types_pb2
 from tests.box import Answers, Box, send_scan
+from tests.forked import ForkedBox
 from tests.made_scans import raw_slices
 from tests.made_series import write_series
 
@@ -130,7 +131,7 @@ def test_dicom_names_patient_study_and_time_and_no_id_is_kept(
             data = pydicom.dcmread(path)
             data.PatientID, data.AcquisitionDate = SECRET, day
             data.save_as(path)
-    with Box(tmp_path / "box", repository) as box:
+    with ForkedBox(tmp_path / "box", repository) as box:
         first = send_files(box, tmp_path / "a").report
         second = send_files(box, tmp_path / "b").report
         assert first is not None
@@ -152,8 +153,8 @@ def test_dicom_names_patient_study_and_time_and_no_id_is_kept(
 
 
 def test_links_outlive_a_restart(repository: Path, tmp_path: Path) -> None:
-    with Box(tmp_path / "box", repository) as box:
+    with ForkedBox(tmp_path / "box", repository) as box:
         first = send(box, "p", 1e9)
         box.kill()
-    with Box(tmp_path / "box", repository) as box:
+    with ForkedBox(tmp_path / "box", repository) as box:
         assert send(box, "p", 2e9).follow_up.previous_scan_id == first.scan_id

@@ -16,7 +16,8 @@ from appliance.storage.spool import Spool
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import triage_pb2, triage_pb2_grpc, types_pb2
 from calibration.phantom import make_phantom, write_dicom_series
-from tests.box import Answers, Box, Call, send_scan
+from tests.box import Answers, Call, send_scan
+from tests.forked import ForkedBox
 from tests.made_scans import raw_slices
 
 OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1", send_masks=True)
@@ -24,7 +25,7 @@ OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1", send_masks=True)
 
 @pytest.fixture(scope="module")
 def undisturbed(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Answers:
-    with Box(tmp_path_factory.mktemp("undisturbed"), repository) as box:
+    with ForkedBox(tmp_path_factory.mktemp("undisturbed"), repository) as box:
         return send_scan(box.grpc, OPEN, raw_slices(60))
 
 
@@ -43,7 +44,7 @@ def test_shuffled_doubled_and_killed_three_times(
     cuts = sorted(mixer.sample(range(3, 62), 3))
     acknowledged: set[str] = set()
     for begin, end in zip([0, *cuts[:-1]], cuts, strict=True):
-        with Box(tmp_path, repository) as box:
+        with ForkedBox(tmp_path, repository) as box:
             call = Call(box.grpc, OPEN)
             call.send_slices(slices[begin:])
             call.wait_for_answers(end - begin)
@@ -52,7 +53,7 @@ def test_shuffled_doubled_and_killed_three_times(
         assert answers.opened is not None
         assert acknowledged <= {*answers.opened.kept_sop_instance_uids}
         acknowledged |= {ack.sop_instance_uid for ack in answers.acks}
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         final = send_scan(box.grpc, OPEN, slices)
     assert final.opened is not None
     assert acknowledged <= {*final.opened.kept_sop_instance_uids}
@@ -71,7 +72,7 @@ def test_a_scan_that_was_ended_is_reported_after_a_kill(
     repository: Path, tmp_path: Path, undisturbed: Answers
 ) -> None:
     """Its caller does not come back: the daemon finishes by itself what it was told to end."""
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         call = Call(box.grpc, OPEN)
         call.send_slices(raw_slices(60))
         call.end()
@@ -80,7 +81,7 @@ def test_a_scan_that_was_ended_is_reported_after_a_kill(
     for path in (tmp_path / "state").glob("results.sqlite*"):
         path.unlink()
     assert end_records(tmp_path / "state") == 1
-    with Box(tmp_path, repository) as box, grpc.insecure_channel(box.grpc) as channel:
+    with ForkedBox(tmp_path, repository) as box, grpc.insecure_channel(box.grpc) as channel:
         report = await_report(triage_pb2_grpc.TriageServiceStub(channel))
     report.ClearField("timing")
     assert report == undisturbed.final_report
@@ -98,10 +99,10 @@ def await_report(stub: triage_pb2_grpc.TriageServiceStub) -> types_pb2.Report:
 def test_reports_masks_and_board_outlive_a_restart(
     repository: Path, tmp_path: Path, undisturbed: Answers
 ) -> None:
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         send_scan(box.grpc, OPEN, raw_slices(60))
         assert box.stop() == 0
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         again = send_scan(box.grpc, OPEN, [])
         with grpc.insecure_channel(box.grpc) as channel:
             stub = triage_pb2_grpc.TriageServiceStub(channel)
@@ -116,7 +117,7 @@ def test_a_graceful_stop_parks_what_runs_and_tells_the_caller(
     repository: Path, tmp_path: Path, undisturbed: Answers
 ) -> None:
     slices = raw_slices(60)
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         call = Call(box.grpc, OPEN)
         call.send_slices(slices[:40])
         call.wait_for_answers(40)
@@ -124,7 +125,7 @@ def test_a_graceful_stop_parks_what_runs_and_tells_the_caller(
         answers = call.result()
         assert isinstance(answers.error, grpc.Call)
         assert answers.error.code() == grpc.StatusCode.UNAVAILABLE
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         final = send_scan(box.grpc, OPEN, slices[40:])
     assert final.final_report == undisturbed.final_report
 
@@ -133,7 +134,7 @@ def test_silence_ends_a_scan_and_a_late_caller_goes_on_with_it(
     repository: Path, tmp_path: Path, undisturbed: Answers
 ) -> None:
     slices = raw_slices(60)
-    with Box(tmp_path, repository, "[scan]\nquiet_s = 0.5\nabandon_s = 0.5\n") as box:
+    with ForkedBox(tmp_path, repository, "[scan]\nquiet_s = 0.5\nabandon_s = 0.5\n") as box:
         call = Call(box.grpc, OPEN)
         call.send_slices(slices[:45])
         quiet = call.result()
@@ -146,7 +147,7 @@ def test_silence_ends_a_scan_and_a_late_caller_goes_on_with_it(
 
 
 def test_a_caller_that_is_gone_abandons_its_scan(repository: Path, tmp_path: Path) -> None:
-    with Box(tmp_path, repository, "[scan]\nabandon_s = 0.5\n") as box:
+    with ForkedBox(tmp_path, repository, "[scan]\nabandon_s = 0.5\n") as box:
         call = Call(box.grpc, OPEN)
         call.send_slices(raw_slices(60)[:50])
         call.wait_for_answers(50)
@@ -169,7 +170,7 @@ def test_an_empty_log_in_the_spool_does_not_poison_its_series(
     log = tmp_path / "state" / "spool" / scan_id_of("1.2.3") / "scan.log"
     log.parent.mkdir(parents=True)
     log.touch()
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         answers = send_scan(box.grpc, OPEN, raw_slices(60))
     assert answers.final_report == undisturbed.final_report
 
@@ -188,7 +189,7 @@ def test_no_patient_data_leaves_the_spool_and_nothing_fails(
         pb.Slice(sequence=number, dicom=path.read_bytes()) for number, path in enumerate(files)
     ]
     damaged = pb.Slice(sequence=99, dicom=files[0].read_bytes()[:-999])
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         answers = send_scan(box.grpc, opening, [*slices, damaged])
         with urllib.request.urlopen(f"http://{box.http}/metrics") as response:
             metrics = response.read()

@@ -16,6 +16,7 @@ from tests.box import Answers, Box, Call, send_scan
 from tests.cli.command import Command
 from tests.daemon.test_faults_within import daemon_within
 from tests.daemon.test_lobes import OPEN
+from tests.forked import ForkedBox
 from tests.made_scans import raw_slices
 from tests.tiny_models import SEGMENT_NAMES, write_lobes_repository, write_segments_repository
 
@@ -27,7 +28,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def box(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    with Box(tmp_path_factory.mktemp("box"), repository) as running:
+    with ForkedBox(tmp_path_factory.mktemp("box"), repository) as running:
         yield running
 
 
@@ -57,7 +58,7 @@ def test_segments_are_parts_of_the_whole(undisturbed: Answers) -> None:
 
 
 def test_everything_else_is_as_without_such_a_model(undisturbed: Answers, tmp_path: Path) -> None:
-    with Box(tmp_path / "box", write_lobes_repository(tmp_path / "repository")) as box:
+    with ForkedBox(tmp_path / "box", write_lobes_repository(tmp_path / "repository")) as box:
         without = send_scan(box.grpc, OPEN, raw_slices(60)).final_report
     assert not without.segments
     assert without.models.keys() == {"lung", "lesion", "lobes"}
@@ -76,13 +77,13 @@ def test_shuffled_doubled_and_killed(
     slices = raw_slices(60)
     slices += mixer.sample(slices, 6)
     mixer.shuffle(slices)
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         call = Call(box.grpc, OPEN)
         call.send_slices(slices[:40])
         call.wait_for_answers(40)
         box.kill()
         call.result()
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         final = send_scan(box.grpc, OPEN, slices)
     assert final.final_report == undisturbed.final_report
 

@@ -9,7 +9,8 @@ import grpc
 
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import types_pb2
-from tests.box import Answers, Box, Call, send_scan
+from tests.box import Answers, Call, send_scan
+from tests.forked import ForkedBox
 from tests.made_scans import raw_slices
 
 
@@ -18,7 +19,7 @@ def opening(series: str, priority: types_pb2.Priority.ValueType) -> pb.OpenScan:
 
 
 def test_two_scans_at_once_both_end_as_if_alone(repository: Path, tmp_path: Path) -> None:
-    with Box(tmp_path / "alone", repository) as box:
+    with ForkedBox(tmp_path / "alone", repository) as box:
         alone = {
             name: send_scan(box.grpc, opening(name, 1), raw_slices(300, 1.0, name)).final_report
             for name in ("1.1", "1.2")
@@ -29,7 +30,7 @@ def test_two_scans_at_once_both_end_as_if_alone(repository: Path, tmp_path: Path
         slices = raw_slices(300, 1.0, name)
         together[name] = send_scan(box.grpc, opening(name, 1), slices).final_report
 
-    with Box(tmp_path / "together", repository) as box:
+    with ForkedBox(tmp_path / "together", repository) as box:
         threads = [threading.Thread(target=send, args=(name,)) for name in alone]
         for thread in threads:
             thread.start()
@@ -39,7 +40,7 @@ def test_two_scans_at_once_both_end_as_if_alone(repository: Path, tmp_path: Path
 
 
 def test_more_scans_than_allowed_are_told_to_wait(repository: Path, tmp_path: Path) -> None:
-    with Box(tmp_path, repository, "[scan]\nmax_open_scans = 2\n") as box:
+    with ForkedBox(tmp_path, repository, "[scan]\nmax_open_scans = 2\n") as box:
         calls = [Call(box.grpc, opening(f"1.{number}", 1)) for number in range(2)]
         for call in calls:
             call.send_slices(raw_slices()[:1])
@@ -54,7 +55,7 @@ def test_more_scans_than_allowed_are_told_to_wait(repository: Path, tmp_path: Pa
 
 
 def test_many_scans_at_once_share_the_engines(repository: Path, tmp_path: Path) -> None:
-    with Box(tmp_path, repository) as box:
+    with ForkedBox(tmp_path, repository) as box:
         answers: dict[str, Answers] = {}
 
         def send(name: str) -> None:

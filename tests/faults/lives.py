@@ -1,35 +1,25 @@
-"""Daemons that live shortly: forked from a process that has read all the code already.
-
-Each is a process of its own that is killed for real; only the seconds that Python and the
-libraries take to be imported are spent once.
-"""
+"""Daemons that live shortly, and fail as they are told."""
 
 from __future__ import annotations
 
-import contextlib
 import itertools
-import multiprocessing
 import os
 import signal
-import threading
 import time
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
 
 import appliance.daemon
 from appliance import failpoints
 from appliance.config import Config
+from tests.forked import Forked
 
 _START_S = 60
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.faults.lives"])
-#: A look at one process looks at all that this one started, and only one thread may look at once.
-_looking = threading.Lock()
 
 
 def _live(
-    state: str, repository: str, plan: str, settings: dict[str, object], told: Connection
+    told: Connection, state: str, repository: str, plan: str, settings: dict[str, object]
 ) -> None:
     """What the process does: log to a file, fail as planned, serve until it ends."""
     log = os.open(Path(state) / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -71,19 +61,14 @@ class Life:
     def __init__(self, state: Path, repository: Path, plan: str = "", **settings: object) -> None:
         state.mkdir(parents=True, exist_ok=True)
         self.state = state
-        self._hears, told = _context.Pipe(duplex=False)
-        arguments = (str(state), str(repository), plan, settings, told)
-        self.process = _context.Process(target=_live, args=arguments, daemon=True)
-        with _looking:
-            self.process.start()
-        told.close()
+        self.process = Forked(_live, str(state), str(repository), plan, settings)
         self.grpc = self.http = ""
 
     def ready(self) -> bool:
         """Wait until it serves; False when it died before."""
         try:
-            assert self._hears.poll(_START_S), f"it does not start: {self.log_text()}"
-            self.grpc, self.http = self._hears.recv()
+            assert self.process.hears.poll(_START_S), f"it does not start: {self.log_text()}"
+            self.grpc, self.http = self.process.hears.recv()
         except EOFError:
             return False
         return True
@@ -104,15 +89,10 @@ class Life:
         return self._end(signal.SIGTERM)
 
     def _end(self, number: int) -> int:
-        with _looking:
-            if self.process.is_alive() and self.process.pid:
-                with contextlib.suppress(ProcessLookupError):  # it ended this very moment
-                    os.kill(self.process.pid, number)
-        wait([self.process.sentinel], 30)
-        with _looking:
-            status = self.process.exitcode
-        assert status is not None, "it does not end"
-        self._hears.close()
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(30)
+        self.process.hears.close()
         return status
 
     def log_text(self) -> str:

@@ -27,7 +27,7 @@ def test_a_console_notes_each_answer(tmp_path: Path) -> None:
     repository = write_tiny_repository(tmp_path / "models")
     with Life(tmp_path / "state", repository) as life:
         sent = Console(OPEN, [*slices, other], 30.0).send(life.grpc)
-        now, most = taken(life.process.pid or 0), most_resident(life.process.pid or 0)
+        now, most = taken(life.process.pid), most_resident(life.process.pid)
     assert len(sent.acks_s) == 12
     assert 0 < min(sent.acks_s) <= max(sent.acks_s) < 30
     assert len(sent.refused) == 1
