@@ -66,6 +66,7 @@ class Elements:
     def __init__(self, dataset: Dataset, max_value_bytes: int) -> None:
         self._dataset = dataset
         self._max_value_bytes = max_value_bytes
+        self._known: dict[int, tuple[object, ...]] = {}
 
     def values(self, tag: int) -> tuple[object, ...]:
         """The values of an element; none when it is absent, empty or too long.
@@ -75,6 +76,11 @@ class Elements:
         UnreadableValueError
             When they are not what the VR of the element says.
         """
+        if tag not in self._known:
+            self._known[tag] = self._converted(tag)
+        return self._known[tag]
+
+    def _converted(self, tag: int) -> tuple[object, ...]:
         raw = self._dataset.get_item(tag, keep_deferred=True)
         if raw is None or getattr(raw, "length", 0) > self._max_value_bytes:
             return ()
