@@ -84,11 +84,10 @@ class SliceGeometry:
             raise GeometryError(f"a slice needs pixels, not {self.rows} x {self.columns}")
         if max(map(abs, self.orientation)) > 1 + _UNIT_TOLERANCE:
             raise GeometryError("image orientation must be two unit vectors")
-        row, column = np.array(self.orientation[:3]), np.array(self.orientation[3:])
-        lengths = (float(np.linalg.norm(row)), float(np.linalg.norm(column)))
-        if any(abs(length - 1) > _UNIT_TOLERANCE for length in lengths):
+        row, column = self.orientation[:3], self.orientation[3:]
+        if any(abs(math.hypot(*vector) - 1) > _UNIT_TOLERANCE for vector in (row, column)):
             raise GeometryError("image orientation must be two unit vectors")
-        if abs(float(row @ column)) > _UNIT_TOLERANCE:
+        if abs(sum(a * b for a, b in zip(row, column, strict=True))) > _UNIT_TOLERANCE:
             raise GeometryError("image orientation must be two perpendicular vectors")
         object.__setattr__(self, "_normal", _normal(self.orientation))
 
@@ -142,8 +141,8 @@ class SliceGeometry:
 
 
 def _normal(orientation: Orientation) -> Vector:
-    row, column = np.reshape(np.asarray(orientation, dtype=np.float64), (2, 3))
-    across = np.cross(row, column)
+    a, b, c, d, e, f = orientation
+    across = np.array((b * f - c * e, c * d - a * f, a * e - b * d), np.float64)
     across /= np.linalg.norm(across)
     x, y, z = (across if across[2] >= 0 else -across).tolist()
     return x, y, z
