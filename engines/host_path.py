@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from itertools import chain
 
 import numpy as np
 
@@ -77,5 +78,6 @@ class HostPath:
     def _probabilities(self, model: str, slabs: Sequence[tuple[Plane, ...]]) -> list[Plane]:
         if not slabs:
             return []
-        stacked = np.stack([np.stack(planes) for planes in slabs])
+        stacked = np.stack(list(chain(*slabs)))
+        stacked = stacked.reshape(len(slabs), -1, *stacked.shape[1:])
         return list(self._engines[model].executable.run(stacked))
