@@ -21,7 +21,7 @@ def coarse_plane(plane: Plane) -> CoarsePlane:
     """
     rows, columns = plane.shape
     small = plane if rows % COARSE or columns % COARSE else _means(plane)
-    nearest = small[_nearest(small.shape[0])[:, None], _nearest(small.shape[1])]
+    nearest = small.take(_nearest(small.shape[0]), 0).take(_nearest(small.shape[1]), 1)
     coarse: CoarsePlane = np.rint(nearest * np.float32(255)).astype(np.uint8)
     return coarse
 
