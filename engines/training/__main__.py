@@ -11,6 +11,7 @@ import torch
 from engines.training.cases import deal, load_cases, split
 from engines.training.loop import Trainer
 from engines.training.models import PLANS
+from engines.training.sampling import PHANTOM_SHARE
 from engines.training.state import Recipe
 
 
@@ -34,8 +35,9 @@ def main(arguments: list[str] | None = None) -> None:
         width=given.width,
         rate=given.rate,
         start_from=str(given.start_from) if given.start_from else None,
+        phantom_share=given.phantom_share,
     )
-    Trainer(train, recipe, given.out, given.device, given.workers).train()
+    Trainer(train, recipe, given.out, given.device, given.workers).train(given.until)
 
 
 def _fold(text: str) -> tuple[int, int]:
@@ -43,6 +45,13 @@ def _fold(text: str) -> tuple[int, int]:
     if not (number.isdigit() and folds.isdigit() and 1 <= int(number) <= int(folds)):
         raise argparse.ArgumentTypeError(f"a fold is written like 1/4, not {text!r}")
     return int(number), int(folds)
+
+
+def _share(text: str) -> float:
+    share = float(text)
+    if not 0 <= share <= 1:
+        raise argparse.ArgumentTypeError(f"a share lies between 0 and 1, not {text}")
+    return share
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,10 +68,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--minutes", type=float, default=20.0)
     parser.add_argument("--steps", type=int, help="train this many steps instead of minutes")
+    parser.add_argument("--until", type=int, help="stop at this step; the run can be resumed")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--width", type=int)
     parser.add_argument("--rate", type=float, default=2e-3, help="highest learning rate")
     parser.add_argument("--start-from", type=Path, help="run whose weights to start from")
+    parser.add_argument(
+        "--phantom-share", type=_share, default=PHANTOM_SHARE, help="of samples, 0 to 1"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder of the run; resumed")
     default = "cuda" if torch.cuda.is_available() else "cpu"
     parser.add_argument("--device", choices=["cpu", "cuda"], default=default)

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from engines.training.augment import Batch, collate
 from engines.training.cases import Case
 from engines.training.models import ModelPlan, Role
-from engines.training.sampling import Sampler
+from engines.training.sampling import PHANTOM_SHARE, Sampler
 
 #: Slices in a step: whole frames, or windows of so many pixels a side.
 _FRAMES, _CROPS, _CROP_SIDE = 4, 12, 128
@@ -38,11 +38,19 @@ class Batches(Dataset):  # type: ignore[misc]
         The model that is trained.
     seed
         Where all chance comes from.
+    phantom_share
+        See :class:`engines.training.sampling.Sampler`.
     """
 
-    def __init__(self, cases: list[Case], plan: ModelPlan, seed: int) -> None:
+    def __init__(
+        self,
+        cases: list[Case],
+        plan: ModelPlan,
+        seed: int,
+        phantom_share: float = PHANTOM_SHARE,
+    ) -> None:
         self._plan, self._seed = plan, seed
-        self._sampler = Sampler(cases, plan, np.random.default_rng(seed))
+        self._sampler = Sampler(cases, plan, np.random.default_rng(seed), phantom_share)
 
     def __getitem__(self, step: int) -> Batch:
         rng = np.random.default_rng((self._seed, step))

@@ -76,13 +76,15 @@ class Trainer:
         self._curve = Curve(run)
         self._step, self._spent_s = 0, 0.0
         self._resume()
-        self._batches = Batches(cases, recipe.plan, recipe.seed).following(self._step, workers)
+        batches = Batches(cases, recipe.plan, recipe.seed, recipe.phantom_share)
+        self._batches = batches.following(self._step, workers)
 
-    def train(self) -> nn.Module:
-        """Train to the end of the recipe; the averaged network."""
+    def train(self, until: int | None = None) -> nn.Module:
+        """Train to the end of the recipe, or until a step before it; the averaged network."""
+        last = math.inf if until is None else until
         losses: list[float] = []
         saved = mark = time.monotonic()
-        while self._progress() < 1:
+        while self._progress() < 1 and self._step < last:
             losses.append(self._learn())
             now = time.monotonic()
             self._spent_s += now - mark

@@ -13,7 +13,8 @@ from engines.training.cases import UNLABELLED, Case
 from engines.training.models import ModelPlan, Role, plane_indices, windowed
 from engines.training.synthetic import Painter
 
-_SYNTHETIC_SHARE = 0.14
+#: Of what is drawn, where there are real cases too.
+PHANTOM_SHARE = 0.14
 _LESION_SHARE = 0.65
 _THICKENED_SHARE = 0.35
 _THICK_MM = (2.0, 6.5)
@@ -84,18 +85,26 @@ class Sampler:
     Parameters
     ----------
     cases
-        To draw from; synthetic ones make up a fixed small share.
+        To draw from.
     plan
         The model that is trained.
     rng
         Where all chance comes from.
+    phantom_share
+        Share of samples, 0 to 1, that synthetic cases make up where there are real ones too.
     """
 
-    def __init__(self, cases: list[Case], plan: ModelPlan, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        cases: list[Case],
+        plan: ModelPlan,
+        rng: np.random.Generator,
+        phantom_share: float = PHANTOM_SHARE,
+    ) -> None:
         self._plan, self._rng = plan, rng
         self._painter, self._shares = Painter(rng), _PAINTED[plan.role]
         self._cases = [case for case in cases if _label(case, plan).min() < UNLABELLED]
-        self._case_odds = _case_odds(self._cases, plan)
+        self._case_odds = _case_odds(self._cases, plan, phantom_share)
         self._slice_odds = [self._slices(case) for case in self._cases]
 
     def seeded(self, rng: np.random.Generator) -> Sampler:
@@ -260,7 +269,7 @@ def _label(case: Case, plan: ModelPlan) -> npt.NDArray[np.uint8]:
     return case.lung if plan.role == "lung" else case.lesion
 
 
-def _case_odds(cases: list[Case], plan: ModelPlan) -> npt.NDArray[np.float64]:
+def _case_odds(cases: list[Case], plan: ModelPlan, phantom_share: float) -> npt.NDArray[np.float64]:
     """Patients evenly among real cases; phantoms share what is theirs."""
     patients = Counter((case.synthetic, case.patient) for case in cases)
     odds = np.array([1 / patients[case.synthetic, case.patient] for case in cases])
@@ -269,6 +278,6 @@ def _case_odds(cases: list[Case], plan: ModelPlan) -> npt.NDArray[np.float64]:
     synthetic = np.array([case.synthetic for case in cases])
     if synthetic.all() or not synthetic.any():
         return np.asarray(odds / odds.sum(), np.float64)
-    odds[synthetic] *= _SYNTHETIC_SHARE / odds[synthetic].sum()
-    odds[~synthetic] *= (1 - _SYNTHETIC_SHARE) / odds[~synthetic].sum()
+    odds[synthetic] *= phantom_share / odds[synthetic].sum()
+    odds[~synthetic] *= (1 - phantom_share) / odds[~synthetic].sum()
     return np.asarray(odds, np.float64)

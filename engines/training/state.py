@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from engines.training.models import PLANS, ModelPlan, Network
+from engines.training.sampling import PHANTOM_SHARE
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Recipe:
         Learning rate at its highest.
     start_from
         Folder of a run whose weights this one starts from.
+    phantom_share
+        Share of samples, 0 to 1, that show phantoms where there are real cases too.
     """
 
     model: str
@@ -49,6 +52,7 @@ class Recipe:
     width: int | None = None
     rate: float = 2e-3
     start_from: str | None = None
+    phantom_share: float = PHANTOM_SHARE
 
     @property
     def plan(self) -> ModelPlan:

@@ -77,6 +77,27 @@ def test_training_in_two_parts_gives_the_same_weights(
         torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
 
 
+def test_a_run_stops_at_a_step_and_goes_on_from_it(data: Path, runs: Path, tmp_path: Path) -> None:
+    asked = f"--model lung --data {data} --hold-out b --steps 4 --width 8 --device cpu"
+    for until, step in (("--until 3", 3), ("", 4)):
+        command.main(f"{asked} --out {tmp_path / 'run'} {until}".split())
+        content = load_checkpoint(tmp_path / "run")
+        assert content is not None
+        assert content["step"] == step
+    parted, whole = trained_network(tmp_path / "run"), trained_network(runs / "lung")
+    for mine, theirs in zip(parted.state_dict().values(), whole.state_dict().values(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+
+
+def test_a_share_of_phantoms_beyond_one_is_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = f"--model lung --data {data} --phantom-share 1.4 --out {tmp_path / 'run'}"
+    with pytest.raises(SystemExit, match="2"):
+        command.main(asked.split())
+    assert "between 0 and 1, not 1.4" in capsys.readouterr().err
+
+
 def test_it_does_not_matter_who_draws_the_batches(data: Path) -> None:
     drawn = batches.Batches(_train(data), PLANS["lung"], seed=3)
     here, elsewhere = drawn.following(2, workers=0), drawn.following(2, workers=2)

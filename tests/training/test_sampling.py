@@ -97,3 +97,13 @@ def test_windows_look_at_lesions_and_lung_but_lung_networks_anywhere() -> None:
     assert any(case.lesion[5, row, column] for row, column in places)
     lung = Sampler([case], PLANS["lung"], rng)
     assert all(lung.draw().focus is None for _ in range(5))
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
+def test_phantoms_make_up_the_share_that_was_asked_for(share: float) -> None:
+    phantom = made_case("phantom", synthetic=True)
+    phantom = dataclasses.replace(phantom, lung=np.zeros_like(phantom.lung))
+    cases = [made_case(), phantom]
+    sampler = Sampler(cases, PLANS["lung"], np.random.default_rng(1), phantom_share=share)
+    phantoms = sum(not sampler.draw().label.any() for _ in range(40))
+    assert phantoms == pytest.approx(40 * share, abs=12 if 0 < share < 1 else 0)
