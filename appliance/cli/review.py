@@ -18,6 +18,7 @@ Folder = Annotated[
     Path, typer.Option("--folder", "-o", metavar="DIR", help="Folder of the review.")
 ]
 DEFAULT_FOLDER = Path("review")
+_HOW_TO_SERVE = "A running daemon with this repository serves it after: breathhold models reload"
 
 
 class Kind(enum.StrEnum):
@@ -123,6 +124,8 @@ def train(
         print_json(entry)
     else:
         console().print(trained_view(entry))
+        if entry["installed"]:
+            console().print(_HOW_TO_SERVE)
     if not entry["installed"]:
         raise CliError(f"{model} was not installed: {entry['reason']}")
 
@@ -167,6 +170,7 @@ def rollback(
         print_json(entry)
     else:
         console().print(f"{model} is at version {version} again; it was at {before}.")
+        console().print(_HOW_TO_SERVE)
 
 
 class _faults:  # noqa: N801 - reads as a phrase
