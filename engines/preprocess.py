@@ -7,10 +7,10 @@ shares its batch.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -20,11 +20,12 @@ from engines.stage import Device, Stage, pipeline_options
 
 Plane = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
+T = TypeVar("T")
 
 _SIGN_BIT = np.uint16(0x8000)
 _LOWEST_HU = -32768
-#: Planes that are resampled as one image of so many channels, which on a CPU takes half as long.
-_CHANNELS = 4
+#: Planes that are resampled as one image of so many channels: on a CPU that takes half as long.
+_CHANNELS: dict[Device, int] = {"cpu": 4, "gpu": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +95,17 @@ class Preparer:
         device: Device = "cpu",
         device_id: int | None = None,
     ) -> None:
-        self._size, self._batch = size, batch
+        self._size, self._batch, self._channels = size, batch, _CHANNELS[device]
         self._stage = preparing_stage(window_hu, size, batch, device, device_id)
 
     def prepare(self, images: Sequence[Image]) -> list[Plane]:
         """Prepared planes, float32 in [0, 1], shape `size`, one an image."""
+        groups = _alike(images, lambda image: (image.frame, image.hu.shape), self._channels)
         return [
-            plane[..., 0]
-            for chunk in chunks(images, self._batch)
-            for plane in self._stage.run(**preparing_inputs(chunk, self._size))
+            plane
+            for chunk in chunks(groups, self._batch)
+            for group in self._stage.run(**preparing_inputs(chunk, self._size))
+            for plane in group
         ]
 
 
@@ -120,7 +123,7 @@ class Restorer:
         device: Device = "cpu",
         device_id: int | None = None,
     ) -> None:
-        self._threshold, self._batch = threshold, batch
+        self._threshold, self._batch, self._channels = threshold, batch, _CHANNELS[device]
         options = pipeline_options(batch, device, device_id)
         self._stage = Stage(lambda: _restore_pipeline(device, threshold, **options))
 
@@ -136,8 +139,8 @@ class Restorer:
             for index, plane in enumerate(probabilities)
             if float(plane.max()) >= self._threshold
         ]
-        alike = groupby(reaching, lambda index: (frames[index], probabilities[index].shape))
-        groups = [group for _, run in alike for group in chunks(list(run), _CHANNELS)]
+        kinds = [(frame, plane.shape) for frame, plane in zip(frames, probabilities, strict=True)]
+        groups = _alike(reaching, kinds.__getitem__, self._channels)
         for chunk in chunks(groups, self._batch):
             stacked = [
                 np.stack([_unpadded(probabilities[index], frames[index]) for index in group], -1)
@@ -164,12 +167,12 @@ def preparing_stage(
 
 
 def preparing_inputs(
-    images: Sequence[Image], size: tuple[int, int]
+    groups: Sequence[Sequence[Image]], size: tuple[int, int]
 ) -> dict[str, list[npt.NDArray[Any]]]:
-    """What that pipeline is fed for a batch of images."""
+    """What that pipeline is fed for a batch of groups, each of images with one frame."""
     return {
-        "hu": [_unsigned(image.hu) for image in images],
-        "fitted": [np.array(image.frame.fitted(size), np.float32) for image in images],
+        "hu": [_unsigned([image.hu for image in group]) for group in groups],
+        "fitted": [np.array(group[0].frame.fitted(size), np.float32) for group in groups],
     }
 
 
@@ -181,9 +184,10 @@ def _prepare_pipeline(device: Device, table: list[float], size: tuple[int, int])
         hu = hu.gpu()
     windowed = fn.lookup_table(hu, keys=list(range(len(table))), values=table, dtype=types.FLOAT)
     resized = fn.resize(windowed, size=fitted, interp_type=types.INTERP_LINEAR, antialias=True)
-    return fn.crop(
+    cropped = fn.crop(
         resized, crop_h=size[0], crop_w=size[1], out_of_bounds_policy="pad", fill_values=0.0
     )
+    return fn.transpose(cropped, perm=[2, 0, 1])
 
 
 @pipeline_def  # type: ignore[untyped-decorator]
@@ -208,9 +212,9 @@ def _window_table(window_hu: tuple[float, float]) -> list[float]:
     return table
 
 
-def _unsigned(hu: npt.NDArray[np.int16]) -> npt.NDArray[np.uint16]:
-    """int16 as the index into the window table, shape (rows, columns, 1)."""
-    return (np.ascontiguousarray(hu).view(np.uint16) ^ _SIGN_BIT)[..., None]
+def _unsigned(planes: Sequence[npt.NDArray[np.int16]]) -> npt.NDArray[np.uint16]:
+    """int16 as the index into the window table, shape (rows, columns, planes)."""
+    return np.ascontiguousarray(np.stack(planes, axis=-1)).view(np.uint16) ^ _SIGN_BIT
 
 
 def image_part(size: tuple[int, int], frame: Frame) -> Part:
@@ -227,6 +231,11 @@ def _unpadded(plane: Plane, frame: Frame) -> Plane:
     part = image_part((plane.shape[0], plane.shape[1]), frame)
     rows = slice(part.top, part.top + part.rows)
     return np.ascontiguousarray(plane[rows, part.left : part.left + part.columns])
+
+
+def _alike(items: Sequence[T], kind: Callable[[T], object], most: int) -> list[Sequence[T]]:
+    """Neighbouring items of one kind, at most so many together."""
+    return [group for _, run in groupby(items, kind) for group in chunks(list(run), most)]
 
 
 def chunks(items: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -52,7 +52,7 @@ class DevicePreparer:
             ]
 
     def _prepare_chunk(self, images: Sequence[Image]) -> list[DevicePlane]:
-        inputs = preparing_inputs(images, self._arena.size)
+        inputs = preparing_inputs([[image] for image in images], self._arena.size)
         with self._named():
             output = self._stage.output(self._device.stream, **inputs)
         self._device.hold(output)

@@ -89,6 +89,18 @@ def test_a_result_does_not_depend_on_what_shares_its_batch(
         assert np.array_equal(restorer.restore([alone], [picture.frame])[0], mask)
 
 
+def test_images_prepared_together_are_as_if_prepared_alone(preparer: Preparer) -> None:
+    noise = np.random.default_rng(2)
+    hu = [noise.integers(-1024, 400, (96, 80)).astype(np.int16) for _ in range(9)]
+    wide, turned = Frame(96, 80, column_mm=1.3), Frame(80, 96)
+    pictures = [Image(plane, Frame(96, 80)) for plane in hu]
+    pictures += [Image(plane[::-1, ::-1], wide) for plane in hu[:5]]
+    pictures += [Image(plane.T, turned) for plane in hu[:5]] + pictures[:1]
+    for picture, plane in zip(pictures, preparer.prepare(pictures), strict=True):
+        (alone,) = preparer.prepare([picture])
+        np.testing.assert_array_equal(plane, alone)
+
+
 def test_planes_restored_together_are_as_if_restored_alone(restorer: Restorer) -> None:
     noise = np.random.default_rng(1)
     frames = [Frame(100, 90), Frame(100, 90, row_mm=1.2), Frame(64, 128)]
