@@ -76,7 +76,7 @@ def test_lobes_are_near_the_truth(undisturbed: Answers, chest: Phantom) -> None:
 def test_scores_run_before_the_last_slice(
     shipped_box: Box, tmp_path: Path, outgoing: Outgoing
 ) -> None:
-    write_dicom_series(make_phantom(8, section="thick", slices=40), tmp_path)
+    write_dicom_series(make_phantom(8, section="thick", slices=40, matrix=256), tmp_path)
     answers = send(shipped_box.grpc, outgoing(tmp_path, rate=40))
     running = [score for score in answers.scores if score.slices_received < 40]
     assert any(score.scores.HasField("po") for score in running)
@@ -133,7 +133,7 @@ def test_shuffled_doubled_and_killed_three_times(
 
 @pytest.mark.parametrize("anatomy", ["abdomen", "head"])
 def test_no_lung_found(shipped_box: Box, tmp_path: Path, outgoing: Outgoing, anatomy: str) -> None:
-    write_dicom_series(make_phantom(5, anatomy=anatomy, section="thick"), tmp_path)  # type: ignore[arg-type]
+    write_dicom_series(make_phantom(5, anatomy=anatomy, section="thick", matrix=256), tmp_path)  # type: ignore[arg-type]
     report = send(shipped_box.grpc, outgoing(tmp_path)).final_report
     assert report.scores.no_score == types_pb2.NO_SCORE_NO_LUNG
     assert not report.scores.HasField("po")
@@ -151,8 +151,10 @@ def test_the_urgent_scan_is_served_first(
     shipped_box: Box, tmp_path: Path, outgoing: Outgoing
 ) -> None:
     """A routine scan is well under way when an urgent one comes, and is overtaken."""
-    write_dicom_series(make_phantom(9, section="thin", slices=160), tmp_path / "routine")
-    write_dicom_series(make_phantom(10, section="thick", slices=40), tmp_path / "urgent")
+    routine = make_phantom(9, section="thin", slices=160, matrix=256)
+    urgent = make_phantom(10, section="thick", slices=40, matrix=256)
+    write_dicom_series(routine, tmp_path / "routine")
+    write_dicom_series(urgent, tmp_path / "urgent")
     scans = {
         "routine": outgoing(tmp_path / "routine", priority=types_pb2.PRIORITY_ROUTINE),
         "urgent": outgoing(tmp_path / "urgent", priority=types_pb2.PRIORITY_EMERGENCY),

@@ -90,7 +90,8 @@ def test_diseased_slices_come_more_often() -> None:
 def test_windows_look_at_lesions_and_lung_but_lung_networks_anywhere() -> None:
     case = made_case(spacing=5.0)
     rng = np.random.default_rng(1)
-    focus = [Sampler([case], PLANS["lesion_thick"], rng).draw().focus for _ in range(30)]
+    lesions = Sampler([case], PLANS["lesion_thick"], rng)
+    focus = [lesions.draw().focus for _ in range(30)]
     places = [place for place in focus if place is not None]
     assert 15 < len(places) < 30
     assert all(case.lung[0, row, column] for row, column in places)
