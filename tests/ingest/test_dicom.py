@@ -348,6 +348,7 @@ def test_notices_cover_every_reason_of_a_single_slice() -> None:
         NoticeReason.STRONG_NOISE,
         NoticeReason.METAL,
         NoticeReason.DEVICE_LOST,
+        NoticeReason.MODELS_REPLACED,
         NoticeReason.LOBES_FAILED,
         NoticeReason.SEGMENTS_FAILED,
     }
