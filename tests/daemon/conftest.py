@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.box import Box
+from tests.forked import ForkedBox
 from tests.tiny_models import write_tiny_repository
 
 
@@ -18,5 +19,5 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def box(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    with Box(tmp_path_factory.mktemp("box"), repository) as running:
+    with ForkedBox(tmp_path_factory.mktemp("box"), repository) as running:
         yield running

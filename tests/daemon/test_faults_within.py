@@ -25,7 +25,8 @@ from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import triage_pb2, triage_pb2_grpc, types_pb2
-from tests.box import Box, Call, send_scan
+from tests.box import Call, send_scan
+from tests.forked import ForkedBox
 from tests.made_scans import raw_slices
 
 OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1")
@@ -67,7 +68,7 @@ def daemon_within(
 
 def left_by_a_kill(folder: Path, repository: Path) -> Path:
     """A state folder with 30 acknowledged slices of a scan that nobody ended."""
-    with Box(folder, repository) as box:
+    with ForkedBox(folder, repository) as box:
         call = Call(box.grpc, OPEN)
         call.send_slices(raw_slices())
         call.wait_for_answers(30)
