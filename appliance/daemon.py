@@ -35,6 +35,7 @@ from appliance.ingest.acceleration import accelerate, gpu_accelerator, gpu_to_de
 from appliance.ingest.apart import ReaderPool
 from appliance.live.board import Board
 from appliance.live.housekeeping import keep_house, watch_silence
+from appliance.live.memory import give_back_when_idle
 from appliance.live.models import ServedModels, chosen_specs
 from appliance.live.reading import SliceReader
 from appliance.live.scans import LiveScans
@@ -180,6 +181,7 @@ class Daemon:
         await scans.show_finished()
         self._in_background(watch_silence(scans, self._config.scan))
         self._in_background(keep_house(scans, services, storage))
+        self._in_background(give_back_when_idle(scans))
         guard = Guard(
             self._config.access,
             bool(self._config.tls.client_ca),

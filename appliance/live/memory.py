@@ -1,0 +1,37 @@
+"""Memory that was freed goes back to the system whenever nothing is in progress any more.
+
+The C library keeps what it is given back for itself, in as many places as there are threads: beside
+300 MB in use it held 270 MB after 50 scans, and a little more with each scan.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+from collections.abc import Collection
+from typing import Protocol
+
+_library = ctypes.CDLL(None)
+
+
+class _Scans(Protocol):
+    @property
+    def in_progress(self) -> Collection[object]: ...
+
+
+def give_back() -> None:
+    """Hand freed memory to the system, where the C library can (malloc_trim(3) of glibc)."""
+    if hasattr(_library, "malloc_trim"):
+        _library.malloc_trim(ctypes.c_size_t(0))
+
+
+async def give_back_when_idle(scans: _Scans, look_s: float = 0.5) -> None:
+    """Do so each time the last scan in progress is let go, for as long as the daemon runs."""
+    busy = True
+    while True:
+        await asyncio.sleep(look_s)
+        if scans.in_progress:
+            busy = True
+        elif busy:
+            busy = False
+            await asyncio.to_thread(give_back)
