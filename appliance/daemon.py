@@ -169,8 +169,9 @@ class Daemon:
         self._closing.push_async_callback(asyncio.to_thread, results.close)
         salt = storage.patient_salt or storage.state_dir / SALT_NAME
         self._patient_keys = PatientKeys(load_salt(salt))
-        choices = load_choices(self._choices_path)
-        specs = chosen_specs(self._config.engine.repository, choices)
+        repository = self._config.engine.repository
+        choices = load_choices(self._choices_path, repository)
+        specs = chosen_specs(repository, choices)
         self._norms = load_norms(self._config.scores)
         queue: TaskQueue = InferenceQueue()
         async with more_time(self._manager, "Starting: the engines warm up"):

@@ -214,24 +214,27 @@ class ServedModels:
         """Load, keep the choice, then serve; what fails leaves all as it was."""
         edition, choices = chosen()
         if edition == self._shelf.edition:
-            save_choices(self._path, choices)
+            self._save(choices)
             return edition, dict(choices)
         hit("models.load")
         self._shelf.prepare(edition)
         try:
-            save_choices(self._path, choices)
+            self._save(choices)
             self._serve(edition)
         except BaseException:
             self._shelf.let_go(edition)
             raise
         return edition, dict(choices)
 
+    def _save(self, choices: Choices) -> None:
+        save_choices(self._path, self._repository, choices)
+
     def _serve(self, edition: Edition) -> None:
         hit("models.kept")
         try:
             self._shelf.use(edition)
         except DeviceLostError:
-            save_choices(self._path, self._choices)
+            self._save(self._choices)
             raise
 
 

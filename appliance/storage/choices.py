@@ -53,8 +53,13 @@ class Choice:
 Choices = Mapping[str, Choice]
 
 
-def load_choices(path: Path) -> dict[str, Choice]:
+def load_choices(path: Path, repository: Path) -> dict[str, Choice]:
     """By model name; a damaged file is set aside, which the log says.
+
+    Parameters
+    ----------
+    repository
+        Where the models lie. Choices among those of another one do not count.
 
     Raises
     ------
@@ -72,7 +77,8 @@ def load_choices(path: Path) -> dict[str, Choice]:
                 f"{path} was written by a newer Breathhold (version {version}, this one reads "
                 f"version {FORMAT_VERSION}): start the newer one, or move the file away"
             )
-        return {str(name): _choice(fields) for name, fields in record["models"].items()}
+        choices = {str(name): _choice(fields) for name, fields in record["models"].items()}
+        chosen_of = str(record["repository"])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         aside = _free_name(path)
         path.rename(aside)
@@ -84,9 +90,13 @@ def load_choices(path: Path) -> dict[str, Choice]:
             aside.name,
         )
         return {}
+    if chosen_of != str(repository.absolute()):
+        logger.warning("versions were chosen of the models in %s; they do not count", chosen_of)
+        return {}
+    return choices
 
 
-def save_choices(path: Path, choices: Choices) -> None:
+def save_choices(path: Path, repository: Path, choices: Choices) -> None:
     """Keep the choices; a crash leaves the old ones or these.
 
     Raises
@@ -95,7 +105,11 @@ def save_choices(path: Path, choices: Choices) -> None:
         When they cannot be kept; the old ones hold.
     """
     models = {name: asdict(choice) for name, choice in sorted(choices.items())}
-    record = {"format": FORMAT_VERSION, "models": models}
+    record = {
+        "format": FORMAT_VERSION,
+        "repository": str(repository.absolute()),
+        "models": models,
+    }
     try:
         hit("models.keep")
         replace_file(path, json.dumps(record, indent=1).encode() + b"\n")

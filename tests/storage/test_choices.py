@@ -10,6 +10,8 @@ import pytest
 from appliance.storage.choices import FORMAT_VERSION, Choice, load_choices, save_choices
 from appliance.storage.errors import ChoicesError
 
+MODELS = Path("/site/models")
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
@@ -17,10 +19,19 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_what_is_kept_is_found_again(path: Path) -> None:
-    assert load_choices(path) == {}
+    assert load_choices(path, MODELS) == {}
     choices = {"lesion": Choice(3, (1, 2)), "lung": Choice(None, (4,))}
-    save_choices(path, choices)
-    assert load_choices(path) == choices
+    save_choices(path, MODELS, choices)
+    assert load_choices(path, MODELS) == choices
+
+
+def test_versions_of_another_repository_do_not_count(
+    path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    save_choices(path, MODELS, {"lesion": Choice(2)})
+    assert load_choices(path, Path("/shipped")) == {}
+    assert "/site/models" in caplog.text
+    assert load_choices(path, MODELS) == {"lesion": Choice(2)}
 
 
 def test_back_and_back_again_does_not_bring_back_what_was_left() -> None:
@@ -43,13 +54,20 @@ def test_what_is_remembered_is_bounded() -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b'{"format": 1}', b'{"format": 1, "models": {"a": {"version": "x"}}}'],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"format": 1}',
+        b'{"format": 1, "models": {"a": {"version": "x"}}}',
+        b'{"format": 1, "models": {}}',
+    ],
 )
 def test_a_damaged_file_is_set_aside(
     path: Path, content: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.write_bytes(content)
-    assert load_choices(path) == {}
+    assert load_choices(path, MODELS) == {}
     assert not path.exists()
     assert path.with_name("models.json.damaged-1").read_bytes() == content
     assert "models.json is damaged" in caplog.text
@@ -58,14 +76,14 @@ def test_a_damaged_file_is_set_aside(
 def test_a_newer_file_is_refused(path: Path) -> None:
     path.write_text(json.dumps({"format": FORMAT_VERSION + 1, "models": {}}))
     with pytest.raises(ChoicesError, match="newer Breathhold"):
-        load_choices(path)
+        load_choices(path, MODELS)
     assert path.exists()
 
 
 def test_what_cannot_be_kept_is_said_and_leaves_the_old(path: Path) -> None:
-    save_choices(path, {"lesion": Choice(1)})
+    save_choices(path, MODELS, {"lesion": Choice(1)})
     file = path.with_name("file")
     file.touch()
     with pytest.raises(ChoicesError):
-        save_choices(file / "models.json", {"lesion": Choice(2)})
-    assert load_choices(path) == {"lesion": Choice(1)}
+        save_choices(file / "models.json", MODELS, {"lesion": Choice(2)})
+    assert load_choices(path, MODELS) == {"lesion": Choice(1)}
