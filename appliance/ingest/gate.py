@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
@@ -31,8 +30,7 @@ _CHARACTER_SET = 0x00080005
 _LONG_VRS = frozenset(vr.value.encode() for vr in EXPLICIT_VR_LENGTH_32)
 
 
-@dataclass(frozen=True, slots=True)
-class Element:
+class Element(NamedTuple):
     """Tag, VR (empty when implicit), place and length of one value."""
 
     tag: int
@@ -126,9 +124,10 @@ class Gate:
         self._count_one()
         self._check(position + 8)
         tag, vr = self._tag_at(position), bytes(self._data[position + 4 : position + 6])
-        if not implicit and self._looks_implicit(position) and tag < _ITEM:
+        known = vr in ENCODED_VR
+        if not (implicit or known) and self._looks_implicit(position) and tag < _ITEM:
             self.defects.add("an element without VR in an explicit VR data set")
-        if implicit or (vr not in ENCODED_VR and not b"AA" <= vr <= b"ZZ"):
+        if implicit or not (known or b"AA" <= vr <= b"ZZ"):
             return Element(
                 tag, b"", position + 8, self._long.unpack_from(self._data, position + 4)[0]
             )
