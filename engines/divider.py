@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engines.choice import Wanted, load_engine
+from engines.fissures import follow_fissures
 from engines.models import ModelError, ModelSpec
 from engines.parts import DIVIDING
 from engines.region import Places, Region, box_of
@@ -95,6 +96,8 @@ class Divider:
         values, _ = region.sample(planes, lung, places)
         (answer,) = self.engine.executable.run(values[None])
         probabilities = answer.reshape(spec.maps, spec.planes, *spec.size)
+        if spec.role == "lobes":
+            probabilities = follow_fissures(probabilities, values > 0)
         box = box_of(lung)
         slices, rows, columns = (place[part] for place, part in zip(places, box, strict=True))
         found = region.interpolate(probabilities, (slices, rows, columns))

@@ -44,7 +44,7 @@ class Di2in(nn.Module):  # type: ignore[misc]
         super().__init__()
         widths = [width * 2**level for level in range(_LEVELS + 1)]
         self.outputs = outputs
-        self.register_buffer("places", _places(shape), persistent=False)
+        self.register_buffer("places", folded_places(shape), persistent=False)
         self.stem = ConvNorm3d(2 * _CORNERS + 4, width)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         self.decode = nn.ModuleList()
@@ -74,19 +74,19 @@ class Di2in(nn.Module):  # type: ignore[misc]
         deep = skips.pop()
         for up, decode in zip(reversed(self.up), reversed(self.decode), strict=True):
             deep = decode(up(deep, skips.pop()))
-        return _unfolded(self.head(deep), self.outputs)
+        return unfolded_cells(self.head(deep), self.outputs)
 
     def _seen(self, region: Tensor) -> Tensor:
         """The region, its lung values spread out, the share of lung, and places, all folded."""
         low, high = _LUNG_VALUES
         spread = ((region - low) / (high - low)).clamp(0, 1)
-        corners, lung = _folded(region), (region * 1000.0).clamp(0, 1)
-        share = _folded(lung).mean(dim=1, keepdim=True)
+        corners, lung = folded_cells(region), (region * 1000.0).clamp(0, 1)
+        share = folded_cells(lung).mean(dim=1, keepdim=True)
         places = self.places.expand(len(region), -1, -1, -1, -1)
-        return torch.cat([corners, _folded(spread), share, places], dim=1)
+        return torch.cat([corners, folded_cells(spread), share, places], dim=1)
 
 
-def _folded(volume: Tensor) -> Tensor:
+def folded_cells(volume: Tensor) -> Tensor:
     """Each 2 x 2 x 2 voxels of (n, planes, rows, columns) as eight channels."""
     planes, rows, columns = volume.shape[1:]
     cells = volume.reshape(
@@ -95,15 +95,15 @@ def _folded(volume: Tensor) -> Tensor:
     return cells.permute(0, 2, 4, 6, 1, 3, 5).flatten(1, 3)
 
 
-def _unfolded(volume: Tensor, outputs: int) -> Tensor:
-    """The reverse of :func:`_folded` for several maps."""
+def unfolded_cells(volume: Tensor, outputs: int) -> Tensor:
+    """The reverse of :func:`folded_cells` for several maps."""
     planes, rows, columns = volume.shape[2:]
     cells = volume.reshape(-1, outputs, _FOLD, _FOLD, _FOLD, planes, rows, columns)
     cells = cells.permute(0, 1, 5, 2, 6, 3, 7, 4)
     return cells.reshape(-1, outputs, planes * _FOLD, rows * _FOLD, columns * _FOLD)
 
 
-def _places(shape: tuple[int, int, int]) -> Tensor:
+def folded_places(shape: tuple[int, int, int]) -> Tensor:
     """Place along each axis, -1 to 1, of every folded voxel; shape (1, 3, ...)."""
     axes = [torch.linspace(-1, 1, size // _FOLD) for size in shape]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))[None]

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from engines.networks.di2in import Di2in, _folded, _unfolded
+from engines.networks.di2in import Di2in, folded_cells, unfolded_cells
 
 SHAPE = (16, 32, 16)
 
@@ -34,9 +34,9 @@ def test_knows_where_it_looks(network: Di2in) -> None:
 
 def test_unfolding_brings_back_what_was_folded() -> None:
     volume = torch.rand(2, 8, 6, 10)
-    folded = _folded(volume)
+    folded = folded_cells(volume)
     assert folded.shape == (2, 8, 4, 3, 5)
-    both = _unfolded(torch.cat([folded, 2 * folded], dim=1), 2)
+    both = unfolded_cells(torch.cat([folded, 2 * folded], dim=1), 2)
     torch.testing.assert_close(both, torch.stack([volume, 2 * volume], dim=1), rtol=0, atol=0)
 
 

@@ -14,8 +14,15 @@ from engines.models import load_repository
 from engines.runtimes import choose
 from engines.training.lobes.augment import draw
 from engines.training.lobes.export import export
+from engines.training.lobes.fissures import (
+    PART,
+    FissureTrainer,
+    draw_part,
+    fissure_voxels,
+    trained_fissures,
+)
 from engines.training.lobes.loop import LobesRecipe, LobesTrainer, lobes_loss, trained_lobes
-from engines.training.lobes.scans import find_scans, load_scan
+from engines.training.lobes.scans import SHAPE, find_scans, load_scan
 
 COARSE = (32, 32, 32)
 
@@ -115,7 +122,46 @@ def test_a_run_goes_on_where_it_was_saved_and_serves(data: Path, tmp_path: Path)
     assert divider.engine.spec.accuracy == {"dice_mean": 0.5}
 
 
+def test_fissures_are_where_lobes_of_one_lung_meet() -> None:
+    lobes = torch.tensor([[[1, 1, 2, 0, 4, 5], [3, 3, 2, 4, 4, 4]]], dtype=torch.uint8)
+    found = [[[1, 1, 1, 0, 1, 1], [1, 1, 1, 0, 0, 1]]]
+    assert fissure_voxels(lobes).int().tolist() == found
+
+
+def test_real_scans_tell_only_where_no_fissure_is(data: Path) -> None:
+    rng = np.random.default_rng(5)
+    real, phantom = (load_scan(data / f"{name}.npz", SHAPE) for name in ("real1", "phantom1"))
+    for _ in range(4):
+        part = draw_part(real, rng)
+        assert part.values.shape == part.known.shape == PART
+        assert not part.fissure.any()
+    drawn = [draw_part(phantom, rng) for _ in range(4)]
+    assert any(bool(part.fissure.any()) for part in drawn)
+    assert all(bool(part.known[part.fissure].all()) for part in drawn)
+
+
+def test_fissures_are_learnt_on_and_served_with_the_lobes(data: Path, tmp_path: Path) -> None:
+    LobesTrainer(
+        LobesRecipe(data=[str(data)], steps=1, width=4, shape=COARSE), tmp_path / "run"
+    ).train()
+    real, phantoms = find_scans([data], [])
+    FissureTrainer(real, phantoms, tmp_path / "fissures", steps=1).train()
+    resumed = FissureTrainer(real, phantoms, tmp_path / "fissures", steps=2)
+    assert resumed._step == 1
+    resumed.train()
+    model = tmp_path / "repository" / "lobes"
+    export(tmp_path / "run", model, fissures=tmp_path / "fissures")
+    (divider,) = load_dividers(load_repository(model.parent), choose("openvino"))
+    region = load_scan(data / "real1.npz", SHAPE).values.astype(np.float32)
+    (answer,) = divider.engine.executable.run(region[None])
+    with torch.no_grad():
+        shown = trained_fissures(tmp_path / "fissures")(torch.from_numpy(region)[None]).sigmoid()
+    np.testing.assert_allclose(1 - answer.reshape(5, *SHAPE).sum(axis=0), shown[0], atol=2e-3)
+
+
 def test_a_run_without_a_checkpoint_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "recipe.json").write_text(json.dumps({"data": []}))
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
         trained_lobes(tmp_path)
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        trained_fissures(tmp_path)

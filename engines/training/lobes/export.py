@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from engines.card import remove_gate_part
+from engines.training.lobes.fissures import trained_fissures
 from engines.training.lobes.loop import trained_lobes
 from engines.training.lobes.scans import SHAPE
 from engines.training.models import WINDOW_HU
@@ -25,28 +26,47 @@ _VOXEL_MM = 3.0
 
 
 class _Probabilities(nn.Module):  # type: ignore[misc]
-    """Probabilities of the lobes, the planes of the first lobe first."""
+    """Probabilities of the lobes, the planes of the first lobe first.
 
-    def __init__(self, network: nn.Module) -> None:
+    With a network that sees fissures, what they lack to one is the probability of a
+    fissure: see :mod:`engines.fissures`.
+    """
+
+    def __init__(self, network: nn.Module, fissures: nn.Module | None) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.fissures = network, fissures
 
     def forward(self, planes: Tensor) -> Tensor:
-        return torch.softmax(self.network(planes), dim=1).flatten(1, 2)
+        lobes = torch.softmax(self.network(planes), dim=1)
+        if self.fissures is not None:
+            lobes = lobes * torch.sigmoid(-self.fissures(planes))[:, None]
+        return lobes.flatten(1, 2)
 
 
-def export(run: Path, model: Path, version: int = 1) -> None:
+def export(run: Path, model: Path, version: int = 1, fissures: Path | None = None) -> None:
     """Write ``<version>/model.onnx``, ``config.pbtxt`` and ``spec.toml`` of a run, and seal it.
 
     Figures come from ``accuracy.json`` beside the checkpoint, if any.
+
+    Parameters
+    ----------
+    run
+        Folder of a lobes run.
+    model
+        Folder of the model.
+    version
+        Of the model.
+    fissures
+        Folder of a run of :mod:`engines.training.lobes.fissures`, if any.
     """
     artefact = model / str(version) / "model.onnx"
     artefact.parent.mkdir(parents=True, exist_ok=True)
+    seen = None if fissures is None else trained_fissures(fissures)
     with warnings.catch_warnings():
         # See engines.training.export: this exporter's graph is the smaller one.
         warnings.simplefilter("ignore")
         torch.onnx.export(
-            _Probabilities(trained_lobes(run)).eval(),
+            _Probabilities(trained_lobes(run), seen).eval(),
             (torch.zeros(1, *SHAPE),),
             str(artefact),
             input_names=["planes"],
@@ -129,8 +149,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("run", type=Path, help="folder of the training run")
     parser.add_argument("--out", type=Path, required=True, help="folder of the model")
     parser.add_argument("--version", type=int, default=1)
+    parser.add_argument("--fissures", type=Path, help="folder of a run that learnt fissures")
     given = parser.parse_args(arguments)
-    export(given.run, given.out, given.version)
+    export(given.run, given.out, given.version, given.fissures)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ _KEPT = 400
 
 @dataclass(frozen=True, eq=False)
 class LobeScan:
-    """One scan; all of the shape of a fine region.
+    """One scan; all of one region's shape.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ class LobeScan:
 
 
 @lru_cache(_KEPT)
-def load_scan(path: Path) -> LobeScan:
+def load_scan(path: Path, shape: tuple[int, int, int] = _FINE) -> LobeScan:
     """A scan of ``calibration.lobes``: planes, lung, labels, positions_mm, pixel_mm."""
     with np.load(path) as content:
         lung, labels = content["lung"], content["labels"]
@@ -50,7 +50,7 @@ def load_scan(path: Path) -> LobeScan:
             pixel[0] * np.arange(lung.shape[1]),
             pixel[1] * np.arange(lung.shape[2]),
         )
-    region = Region.around(lung, places, _FINE)
+    region = Region.around(lung, places, shape)
     values, _ = region.sample(planes, lung, places)
     nearest = np.ix_(
         *(_nearest(place, axis.places) for place, axis in zip(places, region.axes, strict=True))
