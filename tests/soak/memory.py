@@ -18,7 +18,8 @@ _LONG, _RATE = 600, 60.0
 _MOST_BYTES, _MOST_GROWTH = 2e9, 0.02
 #: Scans after which caches are full, and by how many each end of the course is judged.
 _WARM, _ENDS = 20, 10
-_SETTLING_S = 0.5
+#: From one patient to the next, s: what was freed has gone back to the system by then.
+_PAUSE_S = 1.5
 
 
 def one_long_scan(choice: Choice) -> Found:
@@ -36,14 +37,14 @@ def one_long_scan(choice: Choice) -> Found:
 
 
 def many_scans(choice: Choice) -> Found:
-    """Thick scans of 60 slices one after the other, each as fast as it is taken."""
+    """Thick scans of 60 slices, one after the other with a pause, each as fast as it is taken."""
     template = Template(choice.folder, Section.THICK, 60)
     found, course = Found(), []
     with choice.room() as room, Box(room) as box:
         for number in range(1, _WARM + choice.scans + 1):
             sent = Console(template.opening(number), template.slices(number), None).send(box.grpc)
             found.faults += sent.faults
-            time.sleep(_SETTLING_S)
+            time.sleep(_PAUSE_S)
             course.append(taken(box.process.pid))
     _record(choice.folder / "memory.csv", course)
     before, after = course[_WARM - _ENDS : _WARM], course[-_ENDS:]
