@@ -6,7 +6,7 @@ import json
 import random
 import shutil
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from tests.box import Answers, Box, Call, send_scan
 from tests.cli.command import Command
 from tests.daemon.test_devices import lost, without_losses
 from tests.daemon.test_faults_within import daemon_within
+from tests.faults.lives import Life
 from tests.made_scans import raw_slices
 from tests.tiny_models import add_lesion_version, describe_lesion_version, write_tiny_repository
 
@@ -226,10 +227,9 @@ def test_a_version_that_cannot_be_served_leaves_the_others_serving(
     repository: Path,
     command: Command,
     by_version: dict[int, str],
-    spoil: object,
+    spoil: Callable[[Path], None],
     said: str,
 ) -> None:
-    assert callable(spoil)
     add_lesion_version(repository, 3, -700.0)
     try:
         spoil(repository / "lesion")
@@ -262,12 +262,12 @@ def test_who_changed_what_is_in_the_trail_and_the_log(box: Box) -> None:
 def test_a_kill_between_the_switch_and_the_end_changes_no_report(
     repository: Path, tmp_path: Path, command: Command, by_version: dict[int, str]
 ) -> None:
-    with Box(tmp_path, repository) as box:
+    with Life(tmp_path, repository) as box:
         call = begun(box.grpc, "1.5.1")
         assert command("models", "use", "lesion", 2, "--to", box.grpc).code == 0
         box.kill()
         call.result()
-    with Box(tmp_path, repository) as box:
+    with Life(tmp_path, repository) as box:
         assert scanned(box.grpc, "1.5.2") == by_version[2]
         found = send_scan(box.grpc, opening("1.5.1"), slices("1.5.1"))
         assert found.opened is not None
@@ -283,13 +283,13 @@ def test_a_scan_whose_version_is_gone_is_inferred_by_another_from_its_first_slic
     repository: Path, tmp_path: Path, command: Command, by_version: dict[int, str]
 ) -> None:
     models = shutil.copytree(repository, tmp_path / "models")
-    with Box(tmp_path / "box", models) as box:
+    with Life(tmp_path / "box", models) as box:
         assert command("models", "use", "lesion", 2, "--to", box.grpc).code == 0
         call = begun(box.grpc, "1.6.1")
         box.kill()
         call.result()
     shutil.rmtree(models / "lesion" / "2")
-    with Box(tmp_path / "box", models) as box:
+    with Life(tmp_path / "box", models) as box:
         answers = send_scan(box.grpc, opening("1.6.1"), slices("1.6.1"))
         log = box.log_text()
     report = answers.final_report

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from appliance.cli.main import main
 from appliance.storage.choices import FORMAT_VERSION, Choice, load_choices, save_choices
 from appliance.storage.errors import ChoicesError
 
@@ -78,6 +79,15 @@ def test_a_newer_file_is_refused(path: Path) -> None:
     with pytest.raises(ChoicesError, match="newer Breathhold"):
         load_choices(path, MODELS)
     assert path.exists()
+
+
+def test_a_daemon_does_not_start_on_a_newer_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "models.json").write_text(json.dumps({"format": 99, "models": {}}))
+    address = ("--listen", "127.0.0.1:0", "--http", "127.0.0.1:0")
+    assert main(["serve", *address, "--state", str(tmp_path)]) == 1
+    assert "newer Breathhold (version 99" in capsys.readouterr().err
 
 
 def test_what_cannot_be_kept_is_said_and_leaves_the_old(path: Path) -> None:
