@@ -113,6 +113,7 @@ class AccessConfig(_Table):
     consoles: Names = Field((), description="Send scans, and read reports of those they sent")
     dashboards: Names = Field((), description="Watch every scan; read every report")
     operators: Names = Field((), description="Say which models serve; read metrics")
+    monitors: Names = Field((), description="Read metrics, and which models serve")
     unencrypted: bool = Field(
         False, description="Listen beyond the loopback without TLS: anyone there reads everything"
     )

@@ -16,6 +16,7 @@ class Role(enum.Enum):
     CONSOLE = "console"  # sends its own scans
     DASHBOARD = "dashboard"  # watches every scan
     OPERATOR = "operator"  # asks about the appliance itself, and says which models serve
+    MONITOR = "monitor"  # asks about the appliance itself, and changes nothing
 
 
 ALL_ROLES = frozenset(Role)
@@ -31,7 +32,7 @@ ROLES_OF_METHOD: Mapping[str, frozenset[Role]] = {
     f"{_TRIAGE}GetReport": frozenset({Role.DASHBOARD, Role.CONSOLE}),
     f"{_TRIAGE}GetMasks": frozenset({Role.DASHBOARD, Role.CONSOLE}),
     f"{_TRIAGE}GetCourse": frozenset({Role.DASHBOARD}),
-    f"{_MODELS}ListModels": frozenset({Role.OPERATOR}),
+    f"{_MODELS}ListModels": frozenset({Role.OPERATOR, Role.MONITOR}),
     f"{_MODELS}UseModel": frozenset({Role.OPERATOR}),
     f"{_MODELS}RollBackModel": frozenset({Role.OPERATOR}),
     f"{_MODELS}ReloadModels": frozenset({Role.OPERATOR}),
@@ -100,6 +101,7 @@ def identify(names: Iterable[str], access: AccessConfig, address: str = "") -> C
         Role.CONSOLE: access.consoles,
         Role.DASHBOARD: access.dashboards,
         Role.OPERATOR: access.operators,
+        Role.MONITOR: access.monitors,
     }
     names = list(dict.fromkeys(name for name in names if name))
     roles = frozenset(role for role, known in listed.items() if set(names) & set(known))

@@ -38,7 +38,7 @@ _LASTING = ("Watch",)
 ROLES_OF_PAGE: Mapping[str, frozenset[Role]] = {
     "/": frozenset({Role.DASHBOARD}),
     "/triage.json": frozenset({Role.DASHBOARD}),
-    "/metrics": frozenset({Role.OPERATOR}),
+    "/metrics": frozenset({Role.OPERATOR, Role.MONITOR}),
     "/healthz": ALL_ROLES,
 }
 _FAULTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)

@@ -11,7 +11,13 @@ from tests.access.authority import Authority, Files
 from tests.box import Box
 from tests.tiny_models import add_lesion_version, describe_lesion_version, write_tiny_repository
 
-ROLES = {"console": "CT1", "dashboard": "Desk", "operator": "Ops", "nobody": "Stranger"}
+ROLES = {
+    "console": "CT1",
+    "dashboard": "Desk",
+    "operator": "Ops",
+    "monitor": "Prometheus",
+    "nobody": "Stranger",
+}
 
 
 @pytest.fixture(scope="package")
@@ -41,6 +47,7 @@ client_ca = "{authority.ca}"
 consoles = ["CT1", "CT2"]
 dashboards = ["Desk"]
 operators = ["Ops"]
+monitors = ["Prometheus"]
 """
 
 

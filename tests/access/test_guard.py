@@ -36,6 +36,7 @@ MAY = {
     "console": {"Stream", "GetReport", "GetMasks", "Health"},
     "dashboard": {"GetReport", "GetMasks", "GetCourse", "Watch", "ListScans", "Health"},
     "operator": {"ListModels", "UseModel", "RollBackModel", "ReloadModels", "Health"},
+    "monitor": {"ListModels", "Health"},
     "nobody": {"Health"},
 }
 
@@ -106,7 +107,9 @@ def test_plain_grpc_gets_no_answer(box: Box) -> None:
         ("triage.json", "console", 403),
         ("triage.json", "operator", 403),
         ("triage.json", None, 403),
+        ("triage.json", "monitor", 403),
         ("metrics", "operator", 200),
+        ("metrics", "monitor", 200),
         ("metrics", "dashboard", 403),
         ("healthz", None, 200),
     ],
