@@ -24,7 +24,8 @@ from appliance import failpoints
 from tests.box import Box
 
 _context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.forked"])
+# What a daemon imports only when it loads its engines is read last, as there.
+_context.set_forkserver_preload(["tests.forked", "openvino"])
 #: A look at one process looks at all that this one started, and only one thread may look at once.
 _looking = threading.Lock()
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +55,8 @@ class Choice:
     @contextmanager
     def room(self) -> Iterator[Path]:
         """An empty folder for a daemon, which is gone afterwards."""
-        room = self.folder / "room"
-        shutil.rmtree(room, ignore_errors=True)
-        yield room
-        shutil.rmtree(room)
+        with TemporaryDirectory(prefix="room-", dir=self.folder) as room:
+            yield Path(room)
 
 
 @dataclass(slots=True)
