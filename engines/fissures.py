@@ -23,7 +23,7 @@ from engines.region import Mask, Places, Volume
 Plane = npt.NDArray[np.float32]
 
 #: Evidence below this everywhere: the model sees no fissures, or does not look for them.
-_LEAST_EVIDENCE = 0.02
+_LEAST_EVIDENCE = 0.005
 #: Rounds of the search: smoothing along the border and reach across it, voxels.
 _ROUNDS = ((6.0, 9.0), (4.0, 5.5), (2.5, 3.5))
 #: Distance between layers, and smoothing across them, voxels.
@@ -31,12 +31,15 @@ _LAYER, _BLUR = 0.5, 0.7
 #: What a fissure three voxels away must show more.
 _NEARNESS = 0.02
 #: How much more a fissure shows than the layers around it, before it is followed at all.
-_FAINTEST = 0.06
+_FAINTEST = 0.05
 #: Evidence beyond the faintest at which half of a move is made.
 _DOUBT = 0.005
 #: How much the layer that shows most is preferred to others.
 _CERTAINTY = 80
-#: Rows and columns of a cell of the search.
+#: A border moves where its layers show so many times what those around it show, up to so many
+#: voxels away.
+_OUTSTANDING, _AROUND = 2.75, 9
+#: The search looks at one of so many rows, and columns.
 _CELL = 2
 #: Of the polynomial that carries a border on to where it was not found.
 _DEGREE = 4
@@ -78,15 +81,39 @@ def follow_fissures(maps: Volume, lung: Mask) -> Volume:
     evidence = np.where(lung, 1 - total, np.float32(0))
     if evidence.max() < _LEAST_EVIDENCE:
         return maps
-    lobes = maps / np.maximum(total, np.float32(1e-9))
+    lobes: Volume = maps / np.maximum(total, np.float32(1e-9))
     right, left = lobes[:3].sum(axis=0), lobes[3:].sum(axis=0)
-    low = _moved(_RIGHT_OBLIQUE, lobes, lung, evidence * (right > left))
-    middle = _moved(_HORIZONTAL, lobes, lung, evidence * (right > left))
-    low_left = _moved(_LEFT_OBLIQUE, lobes, lung, evidence * (right < left))
-    high = right * (1 - low)
-    return np.stack(
-        [high * (1 - middle), high * middle, right * low, left * (1 - low_left), left * low_left]
-    )
+    _follow_right(lobes, right, lung & (right > left), evidence)
+    _follow_left(lobes, left, lung & (right < left), evidence)
+    return lobes
+
+
+def _follow_right(lobes: Volume, side: Volume, lung: Mask, evidence: Volume) -> None:
+    """Move the borders of a right lung, in place; `side` is the sum of its lobes."""
+    if not lung.any():
+        return
+    box = _columns(lung)
+    part, side, lung = lobes[:, *box], side[box], lung[box]
+    low = _moved(_RIGHT_OBLIQUE, part, lung, evidence[box] * lung)
+    middle = _moved(_HORIZONTAL, part, lung, evidence[box] * lung)
+    high = side * (1 - low)
+    part[0], part[1], part[2] = high * (1 - middle), high * middle, side * low
+
+
+def _follow_left(lobes: Volume, side: Volume, lung: Mask, evidence: Volume) -> None:
+    """Move the border of a left lung, in place; `side` is the sum of its lobes."""
+    if not lung.any():
+        return
+    box = _columns(lung)
+    part, side, lung = lobes[:, *box], side[box], lung[box]
+    low = _moved(_LEFT_OBLIQUE, part, lung, evidence[box] * lung)
+    part[3], part[4] = side * (1 - low), side * low
+
+
+def _columns(lung: Mask) -> tuple[slice, slice, slice]:
+    """All planes and rows, and the columns that hold a lung."""
+    found = np.flatnonzero(lung.any(axis=(0, 1)))
+    return slice(None), slice(None), slice(int(found[0]), int(found[-1]) + 1)
 
 
 def _moved(border: _Border, lobes: Volume, lung: Mask, evidence: Volume) -> Volume:
@@ -102,7 +129,7 @@ def _moved(border: _Border, lobes: Volume, lung: Mask, evidence: Volume) -> Volu
     share = np.where(both > _LITTLE, share, np.clip(heights - planes + 0.5, 0, 1))
     found = np.zeros(share.shape[1:], np.float32)
     found[tuple(crossings[:, 1:].astype(np.intp).T)] = 1
-    return _shifted(share, _search(evidence, heights, found))
+    return _at(share, planes - _search(evidence, heights, found))
 
 
 def _crossings(share: Volume, inside: Mask) -> npt.NDArray[np.float64]:
@@ -139,13 +166,14 @@ def _fitted(crossings: npt.NDArray[np.float64], shape: tuple[int, ...]) -> Plane
 
 def _search(evidence: Volume, heights: Plane, found: Plane) -> Plane:
     """How far a border is to move up, voxels, over rows and columns."""
+    rows, columns = heights.shape
     evidence, heights = evidence[:, ::_CELL, ::_CELL], heights[::_CELL, ::_CELL]
-    moves, present = np.zeros_like(heights), _cells(found)
+    moves, present = np.zeros_like(heights), found[::_CELL, ::_CELL]
     for spread, reach in _ROUNDS:
         layers = np.arange(-reach, reach + _LAYER / 2, _LAYER, dtype=np.float32)
         near = spread / _CELL
         share = gaussian_filter(present, near)
-        flat = np.stack([_at(evidence, heights + moves + layer) for layer in layers])
+        flat = _at(evidence, heights + moves + layers[:, None, None])
         shown = gaussian_filter(flat * present, (_BLUR / _LAYER, near, near))
         shown /= np.maximum(share, 0.02)
         score = shown - _NEARNESS * (layers[:, None, None] / 3) ** 2
@@ -154,31 +182,24 @@ def _search(evidence: Volume, heights: Plane, found: Plane) -> Plane:
         trust = present * np.clip(shown.max(axis=0) - np.median(shown, axis=0) - _FAINTEST, 0, None)
         total = gaussian_filter(trust, near) + _DOUBT * share + 1e-6
         moves += gaussian_filter(best * trust, near) / total
-    return np.asarray(moves.repeat(_CELL, axis=0).repeat(_CELL, axis=1), np.float32)
+    layers = np.arange(-_AROUND, _AROUND + 1, dtype=np.float32)
+    flat = _at(evidence, heights + moves + layers[:, None, None])
+    shown = (flat * present).sum(axis=(1, 2))
+    if shown[_AROUND - 1 : _AROUND + 2].mean() < _OUTSTANDING * np.median(shown):
+        moves[:] = 0
+    return moves.repeat(_CELL, axis=0)[:rows].repeat(_CELL, axis=1)[:, :columns]
 
 
-def _cells(plane: Plane) -> Plane:
-    """Means of cells of rows and columns, both even."""
-    rows, columns = plane.shape
-    cells = plane.reshape(rows // _CELL, _CELL, columns // _CELL, _CELL)
-    return np.asarray(cells.mean(axis=(1, 3)), np.float32)
+def _at(volume: Volume, heights: Volume) -> Volume:
+    """A volume at heights over its rows and columns, shape (n, rows, columns), linearly.
 
-
-def _at(volume: Volume, heights: Plane) -> Plane:
-    """A volume at a height of each row and column, linearly; 0 beyond it."""
-    last = len(volume) - 1
-    inside = (heights >= 0) & (heights <= last)
-    under = np.clip(heights.astype(np.intp), 0, last - 1)
-    share = np.clip(heights - under, 0, 1)
-    lower, upper = (np.take_along_axis(volume, (under + i)[None], 0)[0] for i in (0, 1))
-    return np.asarray(((1 - share) * lower + share * upper) * inside, np.float32)
-
-
-def _shifted(volume: Volume, moves: Plane) -> Volume:
-    """A volume, each row and column of it moved up, linearly."""
-    last = len(volume) - 1
-    planes = np.clip(np.arange(len(volume), dtype=np.float32)[:, None, None] - moves, 0, last)
-    under = np.minimum(planes.astype(np.intp), last - 1)
-    share = planes - under
-    lower, upper = (np.take_along_axis(volume, under + i, 0) for i in (0, 1))
-    return np.asarray((1 - share) * lower + share * upper, np.float32)
+    Below and above the volume is what its first and its last plane hold.
+    """
+    last, size = len(volume) - 1, volume[0].size
+    heights = np.clip(heights, 0, last)
+    under = np.minimum(heights.astype(np.int32), last - 1)
+    share = heights - under
+    where = under * np.int32(size) + np.arange(size, dtype=np.int32).reshape(volume.shape[1:])
+    flat = np.ascontiguousarray(volume).ravel()
+    lower, upper = flat.take(where), flat.take(where + np.int32(size))
+    return np.asarray(lower + share * (upper - lower), np.float32)
