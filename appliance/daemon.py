@@ -35,7 +35,7 @@ from appliance.ingest.acceleration import accelerate, gpu_accelerator, gpu_to_de
 from appliance.ingest.apart import ReaderPool
 from appliance.live.board import Board
 from appliance.live.housekeeping import keep_house, watch_silence
-from appliance.live.memory import give_back_when_idle
+from appliance.live.memory import give_back_when_idle, share_places
 from appliance.live.models import ServedModels, chosen_specs
 from appliance.live.reading import SliceReader
 from appliance.live.scans import LiveScans
@@ -97,6 +97,7 @@ def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> 
     ValueError
         When the service manager's variables in the environment are wrong.
     """
+    share_places()
     asyncio.run(_run_until_signalled(config, ready))
 
 

@@ -12,11 +12,18 @@ from collections.abc import Collection
 from typing import Protocol
 
 _library = ctypes.CDLL(None)
+_M_ARENA_MAX, _ARENAS = -8, 2  # mallopt(3)
 
 
 class _Scans(Protocol):
     @property
     def in_progress(self) -> Collection[object]: ...
+
+
+def share_places() -> None:
+    """Have all threads yet to come share few places for freed memory; glibc only."""
+    if hasattr(_library, "mallopt"):
+        _library.mallopt(_M_ARENA_MAX, _ARENAS)
 
 
 def give_back() -> None:
