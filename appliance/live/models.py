@@ -6,10 +6,10 @@ edition that it began with, also when it is taken up again after a restart.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from appliance.failpoints import hit
@@ -17,6 +17,7 @@ from appliance.inference.editions import Edition
 from appliance.inference.loader import EngineLoader
 from appliance.inference.shelf import Shelf
 from appliance.live import errors
+from appliance.live.errors import ScanError
 from appliance.live.restoring import Restoring
 from appliance.scan.verdicts import Notice
 from appliance.storage.choices import Choice, Choices, save_choices
@@ -32,7 +33,10 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class VersionChange:
-    """A model whose new scans are inferred by another version; 0: it was not there, or is gone."""
+    """A model that infers new scans otherwise; version 0: it was not there, or is gone.
+
+    The versions are equal where only its files or its description are others.
+    """
 
     name: str
     before: int
@@ -43,6 +47,8 @@ class VersionChange:
             return f"{self.name}: version {self.version} serves new scans"
         if not self.version:
             return f"{self.name} serves no more"
+        if self.before == self.version:
+            return f"{self.name}: version {self.version} serves new scans as its folder is now"
         return (
             f"{self.name}: version {self.version} serves new scans in place of version "
             f"{self.before}"
@@ -132,30 +138,53 @@ class ServedModels:
             NOT_FOUND, FAILED_PRECONDITION when the version cannot be served, RESOURCE_EXHAUSTED
             when the choice cannot be kept, UNAVAILABLE; the models serve on as before.
         """
-        served = self._served(name).version
-        choice = self._choices.get(name, Choice()).moved_on(served, version)
-        return await self._use(name, choice if version != served else self._pinned(name, version))
+        return await self._change(partial(self._used, name, version))
 
     async def roll_back(self, name: str) -> list[VersionChange]:
         """Serve the version that served before; see :meth:`use`.
 
         Where this is not known, it is the next lower one there is.
         """
-        served = self._served(name).version
-        there = await asyncio.to_thread(self.versions, name)
-        before = self._choices.get(name, Choice()).before
-        earlier = [version for version in before if version in there and version != served]
-        candidates = earlier or [version for version in there if version < served]
-        if not candidates:
-            raise errors.nothing_before(name, served)
-        choice = self._choices.get(name, Choice()).moved_back(candidates[-1])
-        return await self._use(name, choice)
+        return await self._change(partial(self._rolled_back, name))
 
     async def reload(self) -> list[VersionChange]:
         """Serve what the repository describes, of every model; see :meth:`use`."""
         return await self._change(self._described)
 
-    # -- inside
+    # -- what is to serve and to be kept; on the loader's thread, while nothing else changes
+
+    def _used(self, name: str, version: int) -> tuple[Edition, Choices]:
+        served, choice = self._served(name).version, self._choice(name)
+        if version == served:
+            return self._with(name, replace(choice, version=version))
+        return self._with(name, choice.moved_on(served, version))
+
+    def _rolled_back(self, name: str) -> tuple[Edition, Choices]:
+        served, choice = self._served(name).version, self._choice(name)
+        there = versions(self._repository / name)
+        earlier = [one for one in choice.before if one in there and one != served]
+        candidates = earlier or [version for version in there if version < served]
+        if not candidates:
+            raise errors.nothing_before(name, served)
+        return self._with(name, choice.moved_back(candidates[-1]))
+
+    def _described(self) -> tuple[Edition, Choices]:
+        edition = Edition.of(load_repository(self._repository))
+        choices = {}
+        for spec in edition.specs:
+            served, old = self._shelf.edition.spec(spec.name), self._choice(spec.name)
+            moved = served is not None and served.version != spec.version
+            choices[spec.name] = (
+                old.moved_on(served.version, None) if served and moved else Choice(None, old.before)
+            )
+        return edition, choices
+
+    def _with(self, name: str, choice: Choice) -> tuple[Edition, Choices]:
+        spec = load_version(self._repository / name, choice.version or 0)
+        return self._shelf.edition.with_spec(spec), {**self._choices, name: choice}
+
+    def _choice(self, name: str) -> Choice:
+        return self._choices.get(name, Choice())
 
     def _served(self, name: str) -> ModelSpec:
         spec = self._shelf.edition.spec(name)
@@ -163,27 +192,7 @@ class ServedModels:
             raise errors.unknown_model(name, [one.name for one in self._shelf.edition.specs])
         return spec
 
-    def _pinned(self, name: str, version: int) -> Choice:
-        return Choice(version, self._choices.get(name, Choice()).before)
-
-    async def _use(self, name: str, choice: Choice) -> list[VersionChange]:
-        def chosen() -> tuple[Edition, Choices]:
-            spec = load_version(self._repository / name, choice.version or 0)
-            return self._shelf.edition.with_spec(spec), {**self._choices, name: choice}
-
-        return await self._change(chosen)
-
-    def _described(self) -> tuple[Edition, Choices]:
-        edition = Edition.of(load_repository(self._repository))
-        choices = dict(self._choices)
-        for spec in edition.specs:
-            old = choices.get(spec.name, Choice())
-            served = self._shelf.edition.spec(spec.name)
-            moved = served is not None and served.version != spec.version
-            choices[spec.name] = (
-                old.moved_on(served.version, None) if served and moved else Choice(None, old.before)
-            )
-        return edition, choices
+    # -- inside
 
     async def _change(self, chosen: Callable[[], tuple[Edition, Choices]]) -> list[VersionChange]:
         if self._changing:
@@ -192,6 +201,8 @@ class ServedModels:
         before = self._shelf.edition
         try:
             edition, self._choices = await self._loader.run(self._switched, chosen)
+        except ScanError:
+            raise
         except LoadStoppedError as error:
             raise errors.shutting_down() from error
         except MissingVersionError as error:
@@ -203,10 +214,7 @@ class ServedModels:
             raise errors.models_refused(error) from error
         finally:
             self._changing = False
-        changes = _changes(before, edition)
-        for change in changes:
-            logger.info("%s", change)
-        return changes
+        return _changes(before, edition)
 
     def _switched(
         self, chosen: Callable[[], tuple[Edition, Choices]]
@@ -240,12 +248,9 @@ class ServedModels:
 
 def _changes(before: Edition, now: Edition) -> list[VersionChange]:
     names = sorted({spec.name for spec in (*before.specs, *now.specs)})
-    versions = [
-        tuple(spec.version if spec else 0 for spec in (before.spec(name), now.spec(name)))
-        for name in names
-    ]
+    specs = ((name, before.spec(name), now.spec(name)) for name in names)
     return [
-        VersionChange(name, old, new)
-        for name, (old, new) in zip(names, versions, strict=True)
+        VersionChange(name, old.version if old else 0, new.version if new else 0)
+        for name, old, new in specs
         if old != new
     ]

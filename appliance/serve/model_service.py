@@ -98,8 +98,8 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         except ScanError as error:
             self._note(method, f"{error.reason}: {error}", Outcome.MINOR_FAILURE)
             raise
-        if changes:
-            self._note(method, "; ".join(map(str, changes)), Outcome.SUCCESS)
+        words = "; ".join(map(str, changes)) or "the same models serve"
+        self._note(method, words, Outcome.SUCCESS)
         return changes
 
     def _note(self, method: str, what: str, outcome: Outcome) -> None:

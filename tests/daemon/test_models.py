@@ -254,6 +254,7 @@ def test_who_changed_what_is_in_the_trail_and_the_log(box: Box) -> None:
     change = next(one for one in changes if one["EventOutcomeDescription"] == words)
     assert change["Method"] == "/breathhold.v1.ModelService/UseModel"
     assert change["EventOutcomeIndicator"] == 0
+    assert "the same models serve" in {one["EventOutcomeDescription"] for one in changes}
     refused = [one for one in changes if one["EventOutcomeIndicator"]]
     assert any("MODELS_REFUSED" in one["EventOutcomeDescription"] for one in refused)
     assert words in box.log_text()
@@ -319,6 +320,12 @@ def test_after_a_training_the_daemon_takes_what_the_repository_describes(
         assert scanned(daemon.grpc, "1.7.2") == by_version[2]
         again = command("models", "reload", *to).out
         assert again == "The repository describes what serves already.\n"
+        spec = models / "lesion" / "spec.toml"
+        spec.write_text(spec.read_text().replace("threshold = 0.5", "threshold = 0.75"))
+        assert command("models", "reload", *to).out == (
+            "lesion: version 2 serves new scans as its folder is now; scans in progress finish as "
+            "they began.\n"
+        )
     describe_lesion_version(models, 1)
     with daemon_within(tmp_path / "state", models) as daemon:
         assert scanned(daemon.grpc, "1.7.3") == by_version[1]

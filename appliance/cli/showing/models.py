@@ -63,6 +63,11 @@ def change_words(change: model_pb2.ModelChange) -> str:
         return f"{change.name} serves no more. Scans in progress finish with it."
     if not change.from_version:
         return f"{change.name}: version {change.version} serves new scans."
+    if change.from_version == change.version:
+        return (
+            f"{change.name}: version {change.version} serves new scans as its folder is now; "
+            "scans in progress finish as they began."
+        )
     return (
         f"{change.name}: version {change.version} serves new scans; scans in progress finish on "
         f"version {change.from_version}."

@@ -67,7 +67,7 @@ class UseModelResponse(google.protobuf.message.Message):
     CHANGES_FIELD_NUMBER: builtins.int
     @property
     def changes(self) -> google.protobuf.internal.containers.RepeatedCompositeFieldContainer[Global___ModelChange]:
-        """empty when it served before"""
+        """empty when it served before; it is chosen all the same"""
 
     def __init__(
         self,
@@ -141,7 +141,9 @@ Global___ReloadModelsResponse: typing_extensions.TypeAlias = ReloadModelsRespons
 
 @typing.final
 class ModelChange(google.protobuf.message.Message):
-    """A model that serves new scans in another version."""
+    """A model that serves new scans in another version; or in the same one, when the files in its
+    folder or its description are others.
+    """
 
     DESCRIPTOR: google.protobuf.descriptor.Descriptor
 

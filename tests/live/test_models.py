@@ -1,0 +1,123 @@
+"""Which versions serve, while operators come at once and files change in their places."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from appliance.inference.loader import EngineLoader
+from appliance.inference.shelf import Shelf
+from appliance.live import models
+from appliance.live.errors import ScanError
+from appliance.live.models import ServedModels, VersionChange
+from appliance.storage.choices import CHOICES_NAME, Choice, load_choices
+from tests.inference.test_pool import Room
+from tests.tiny_models import add_lesion_version, write_tiny_repository
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    folder = write_tiny_repository(tmp_path / "models")
+    add_lesion_version(folder, 2, -480.0)
+    add_lesion_version(folder, 3, -520.0)
+    return folder
+
+
+class Served:
+    """The models of a repository on a device that is warm."""
+
+    def __init__(self, repository: Path, choices: dict[str, Choice]) -> None:
+        self.path = repository.parent / CHOICES_NAME
+        self.room = Room(repository, runtime="openvino")
+        self.room.pool.load()
+        self.loader = EngineLoader()
+        self.models = ServedModels(repository, self.path, choices, self.shelf, self.loader)
+
+    @property
+    def shelf(self) -> Shelf:
+        return self.room.pool.shelf
+
+    @property
+    def lesion(self) -> int:
+        spec = self.shelf.edition.spec("lesion")
+        assert spec is not None
+        return spec.version
+
+
+@contextmanager
+def served_of(repository: Path, choices: dict[str, Choice] | None = None) -> Iterator[Served]:
+    served = Served(repository, choices or {})
+    try:
+        yield served
+    finally:
+        served.loader.close()
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_a_version_that_comes_while_another_is_gone_back_to_is_refused(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the way back would lead from a version that serves no more."""
+    looking, look = threading.Event(), threading.Event()
+
+    def slow_versions(model: Path) -> list[int]:
+        looking.set()
+        assert look.wait(30)
+        return [1, 2, 3]
+
+    async def both(served: Served) -> list[VersionChange]:
+        await served.models.use("lesion", 2)
+        monkeypatch.setattr(models, "versions", slow_versions)
+        going_back = asyncio.create_task(served.models.roll_back("lesion"))
+        await asyncio.to_thread(looking.wait, 30)
+        try:
+            with pytest.raises(ScanError) as refused:
+                await served.models.use("lesion", 3)
+            assert refused.value.reason == "MODELS_CHANGING"
+        finally:
+            look.set()
+        return await going_back
+
+    with served_of(repository) as served:
+        assert asyncio.run(both(served)) == [VersionChange("lesion", 2, 1)]
+        assert served.lesion == 1
+
+
+def test_a_version_that_changed_in_its_place_is_told(repository: Path) -> None:
+    async def changes(served: Served) -> list[list[VersionChange]]:
+        edit(repository / "lesion" / "spec.toml", "threshold = 0.5", "threshold = 0.75")
+        return [await served.models.reload(), await served.models.reload()]
+
+    with served_of(repository) as served:
+        (change,), nothing = asyncio.run(changes(served))
+        assert change == VersionChange("lesion", 1, 1)
+        assert str(change) == "lesion: version 1 serves new scans as its folder is now"
+        assert nothing == []
+
+
+def test_a_folder_that_is_broken_is_named_when_nothing_can_be_gone_back_to(
+    repository: Path,
+) -> None:
+    with served_of(repository) as served:
+        asyncio.run(served.models.use("lesion", 2))
+        (repository / "lesion" / "spec.toml").write_text("version = ")
+        with pytest.raises(ScanError, match=r"lesion/spec\.toml") as refused:
+            asyncio.run(served.models.roll_back("lesion"))
+        assert refused.value.reason == "MODELS_REFUSED"
+        assert served.lesion == 2
+
+
+def test_a_reload_forgets_choices_of_models_that_are_gone(repository: Path) -> None:
+    with served_of(repository, {"airways": Choice(4, (3,)), "lesion": Choice(1, ())}) as served:
+        assert asyncio.run(served.models.reload()) == []
+        assert load_choices(served.path, repository) == {"lesion": Choice(), "lung": Choice()}
