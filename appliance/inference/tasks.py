@@ -9,8 +9,7 @@ from appliance.inference.editions import Edition
 from appliance.inference.parts import Divided, LungDivision, PartsFailed, PartsJob
 from appliance.inference.queue import InferenceQueue, Job
 from appliance.inference.slab_inference import Failure, Outcome, SlabInference
-from engines.models import ModelError
-from engines.runtimes import RuntimeUnavailableError
+from engines.runtimes import DeviceError
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +61,8 @@ class EditionsInference:
     batch
         The largest number of tasks worked on at once.
     inference_of
-        The engines of an edition; None when no scan uses it any more. Raises ModelError and
-        RuntimeUnavailableError when they cannot be loaded, DeviceError when the device fails.
+        The engines of an edition; None when no scan uses it any more. Raises DeviceError when
+        the device fails; what else it raises costs only the tasks of this edition.
     """
 
     def __init__(
@@ -81,7 +80,9 @@ class EditionsInference:
     def _outcomes(self, edition: Edition, tasks: Sequence[Task]) -> list[TaskOutcome]:
         try:
             inference = self._inference_of(edition)
-        except (ModelError, RuntimeUnavailableError) as error:
+        except DeviceError:
+            raise
+        except Exception as error:
             logger.exception("the models %s cannot be loaded", edition)
             return [_failed(task, error) for task in tasks]
         return inference.outcomes(tasks) if inference else []

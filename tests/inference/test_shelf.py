@@ -144,12 +144,14 @@ def test_engines_are_freed_after_the_last_scan_that_held_them(
 def test_a_task_of_an_edition_that_nobody_holds_is_of_a_forgotten_scan(
     repository: Path, newer: Edition
 ) -> None:
-    room = Room(repository, runtime="openvino")
+    room = TwoScans(repository, newer, runtime="openvino")
     with room.running():
-        room.queue.put(Job(SCAN, room.jobs[0].slab, room.jobs[0].geometry, 9, edition=newer))
+        for job in room.others:
+            room.queue.put(job)
+        room.await_left(0)
         room.put_all()
         assert len(room.all_outcomes()) == len(room.jobs)
-        assert {outcome.job.edition for outcome in room.outcomes} == {room.edition}
+    assert {outcome.job.scan_id for outcome in room.outcomes} == {SCAN}
 
 
 def test_one_device_that_cannot_load_it_refuses_it_for_all(
@@ -180,8 +182,15 @@ def test_equal_devices_run_what_the_first_chose_for_the_new_version(
     assert after == {name: ["lesion fp32", "lung fp32"] for name in "ab"}
 
 
+@pytest.mark.parametrize(
+    "error", [ModelError("the artefact is not the recorded one"), OSError("the disk failed")]
+)
 def test_a_lazy_load_that_fails_costs_only_its_own_scans(
-    repository: Path, newer: Edition, bench: Registering, monkeypatch: pytest.MonkeyPatch
+    repository: Path,
+    newer: Edition,
+    bench: Registering,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     """The device that took over cannot load what a scan in progress holds."""
     runtime: BenchRuntime = bench(a="x")
@@ -192,7 +201,7 @@ def test_a_lazy_load_that_fails_costs_only_its_own_scans(
     def load_but_one(spec: object, artefact: object) -> object:
         if getattr(spec, "version", 0) == 2:
             refused.set()
-            raise ModelError("the artefact is not the recorded one")
+            raise error
         return load(spec, artefact)  # type: ignore[arg-type]
 
     with room.running():
