@@ -173,7 +173,8 @@ class Guard(grpc.aio.ServerInterceptor):
             self._note(event, caller, method, Outcome.MINOR_FAILURE, why)
             raise
         except BaseException:
-            code = context.code() or grpc.StatusCode.UNKNOWN
+            set_code: Any = context.code()  # None where nobody set one, whatever the stubs say
+            code = set_code or grpc.StatusCode.UNKNOWN
             serious = code in _FAULTS
             outcome = Outcome.SERIOUS_FAILURE if serious else Outcome.MINOR_FAILURE
             self._note(event, caller, method, outcome, _name(code))
