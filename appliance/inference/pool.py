@@ -174,7 +174,7 @@ class DevicePool:
         """The engines of an edition; a device that took over has not yet loaded those before."""
         with self._lock:
             loaded = place.warm.get(edition)
-            if loaded is None and not self.shelf.is_held(edition):
+            if loaded is None and edition not in self.shelf.held:
                 return None
         loaded = loaded or self._warm(place, edition)
         segmenter, planes = loaded.segmenter, self._planes

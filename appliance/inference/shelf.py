@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from appliance.inference.devices import Loaded
 from appliance.inference.editions import Edition
@@ -47,6 +47,16 @@ class Shelf:
         with self.lock:
             self._holders[self._edition] += 1
             return self._edition
+
+    def hold_warm(self, wanted: Callable[[Edition], bool]) -> Edition | None:
+        """An edition that every device that serves has, for a scan; None: there is none."""
+        with self.lock:
+            serving = [place for place in self._places if place.state is DeviceState.SERVING]
+            for edition in self._holders:
+                if wanted(edition) and all(edition in place.warm for place in serving):
+                    self._holders[edition] += 1
+                    return edition
+        return None
 
     def let_go(self, edition: Edition) -> None:
         """Hold an edition no more; where that frees its engines, it takes a moment."""
@@ -95,11 +105,16 @@ class Shelf:
         """
         with self.lock:
             if not any(edition in place.warm for place in self._places):
-                raise DeviceLostError("no device infers")
+                raise DeviceLostError("every device that loaded them was lost meanwhile")
             before, self._edition = self._edition, edition
         self.let_go(before)
 
     # -- what there is
+
+    @property
+    def held(self) -> Collection[Edition]:
+        """What somebody holds."""
+        return self._holders.keys()
 
     def serving_of(self, edition: Edition) -> Serving:
         """What infers the scans of an edition that is held."""
@@ -119,9 +134,6 @@ class Shelf:
         return list(found.values())
 
     # -- for the pool
-
-    def is_held(self, edition: Edition) -> bool:
-        return edition in self._holders
 
     def keep(self, place: Place, edition: Edition, loaded: Loaded) -> None:
         """Put engines on a device, unless nobody waits for them any more."""

@@ -142,6 +142,17 @@ def models_changing() -> ScanError:
     )
 
 
+def too_many_versions(limit: int) -> ScanError:
+    return ScanError(
+        CallStatus.RESOURCE_EXHAUSTED,
+        "TOO_MANY_VERSIONS",
+        f"Scans in progress use models in {limit} combinations of versions, the most that are kept "
+        "warm; the models serve on as before. Try again when some of these scans have ended.",
+        {"max_combinations": str(limit)},
+        _SCAN_ENDS_S,
+    )
+
+
 def choice_not_kept(cause: Exception) -> ScanError:
     return ScanError(
         CallStatus.RESOURCE_EXHAUSTED,

@@ -30,6 +30,9 @@ from engines.versions import MissingVersionError, load_version, versions
 
 logger = logging.getLogger(__name__)
 
+#: Editions that are warm at once: what new scans get, and what scans in progress began with.
+_MOST_EDITIONS = 4
+
 
 @dataclass(frozen=True, slots=True)
 class VersionChange:
@@ -224,6 +227,9 @@ class ServedModels:
         if edition == self._shelf.edition:
             self._save(choices)
             return edition, dict(choices)
+        held = self._shelf.held
+        if edition not in held and len(held) >= _MOST_EDITIONS:
+            raise errors.too_many_versions(_MOST_EDITIONS)
         hit("models.load")
         self._shelf.prepare(edition)
         try:

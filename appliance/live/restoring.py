@@ -51,6 +51,9 @@ class Restoring:
         serving = self._shelf.hold()
         if not began_with or _is(serving, began_with):
             return serving, None
+        if warm := self._shelf.hold_warm(lambda edition: _is(edition, began_with)):
+            self._shelf.let_go(serving)
+            return warm, None
         try:
             edition = await self._loader.run(self._restored, began_with)
         except LoadStoppedError as error:

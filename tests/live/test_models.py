@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from appliance.inference.shelf import Shelf
 from appliance.live import models
 from appliance.live.errors import ScanError
 from appliance.live.models import ServedModels, VersionChange
+from appliance.live.wire import model_reference
 from appliance.storage.choices import CHOICES_NAME, Choice, load_choices
 from tests.inference.test_pool import Room
 from tests.tiny_models import add_lesion_version, write_tiny_repository
@@ -115,6 +117,42 @@ def test_a_folder_that_is_broken_is_named_when_nothing_can_be_gone_back_to(
             asyncio.run(served.models.roll_back("lesion"))
         assert refused.value.reason == "MODELS_REFUSED"
         assert served.lesion == 2
+
+
+def test_so_many_editions_are_warm_and_no_more(repository: Path) -> None:
+    """Scans that were begun with each of some versions hold their engines in memory."""
+    for version in (4, 5):
+        add_lesion_version(repository, version, -500.0 - version)
+    with served_of(repository) as served:
+        scans = [served.shelf.hold()]
+        for version in (2, 3, 4):
+            asyncio.run(served.models.use("lesion", version))
+            scans.append(served.shelf.hold())
+        with pytest.raises(ScanError) as refused:
+            asyncio.run(served.models.use("lesion", 5))
+        assert refused.value.reason == "TOO_MANY_VERSIONS"
+        assert served.lesion == 4
+        asyncio.run(served.models.roll_back("lesion"))
+        assert served.lesion == 3
+        served.shelf.let_go(scans[0])
+        asyncio.run(served.models.use("lesion", 5))
+        assert served.lesion == 5
+
+
+def test_a_scan_goes_on_with_what_is_warm_whatever_became_of_its_folder(repository: Path) -> None:
+    with served_of(repository) as served:
+        began_with = served.shelf.hold()
+        engines = served.shelf.serving_of(began_with).engines.values()
+        references = [model_reference(engine) for engine in engines]
+        asyncio.run(served.models.use("lesion", 2))
+        shutil.rmtree(repository / "lesion" / "1")
+        served.loader.close()
+        found = asyncio.run(served.models.edition_of(references))
+        assert found == (began_with, None)
+        served.shelf.let_go(began_with)
+        assert began_with in served.shelf.held
+        served.shelf.let_go(began_with)
+        assert began_with not in served.shelf.held
 
 
 def test_a_reload_forgets_choices_of_models_that_are_gone(repository: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,12 +15,15 @@ from appliance.access.audit import AuditTrail
 from appliance.config import AuditConfig, StorageConfig
 from appliance.followup.follow_ups import FollowUps
 from appliance.followup.patients import PatientKeys
+from appliance.inference.editions import NO_MODELS, Edition
 from appliance.inference.loader import EngineLoader
 from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
 from appliance.inference.queue import InferenceQueue
+from appliance.inference.tasks import TaskQueue
 from appliance.ingest import IngestLimits
 from appliance.live.board import Board
+from appliance.live.errors import ScanError, internal
 from appliance.live.housekeeping import keep_house
 from appliance.live.models import ServedModels
 from appliance.live.reading import SliceReader
@@ -27,23 +31,28 @@ from appliance.live.scans import LiveScans, scan_id_of
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
 from appliance.metrics import Metrics
+from appliance.scan.events import CompletedBy
 from appliance.scan.scan import ScanPolicy
 from appliance.storage.choices import CHOICES_NAME
+from appliance.storage.errors import SpoolReadError, SpoolWriteError
 from appliance.storage.record import Record, RecordKind
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
 from breathhold.v1 import scan_pb2 as pb
+from engines.models import load_repository
+from tests.tiny_models import write_tiny_repository
 
 OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1")
+Ends = Callable[[LiveScans, pytest.MonkeyPatch], Awaitable[None]]
 SCAN_ID = scan_id_of(OPEN.series_instance_uid)
 
 
 @asynccontextmanager
-async def live_scans(state: Path) -> AsyncIterator[LiveScans]:
+async def live_scans(state: Path, edition: Edition = NO_MODELS) -> AsyncIterator[LiveScans]:
     spool, results = Spool(state), ResultsStore(state / "results.sqlite")
     with ThreadPoolExecutor(1) as decoders:
-        queue = InferenceQueue()
-        devices, loader = DevicePool([], None, queue), EngineLoader()
+        queue: TaskQueue = InferenceQueue()
+        devices, loader = DevicePool([], None, queue, edition), EngineLoader()
         services = Services(
             spool=spool,
             results=results,
@@ -111,6 +120,65 @@ def test_one_scan_that_cannot_be_taken_up_holds_no_other_back(tmp_path: Path) ->
             return [live.scan_id for live in scans.in_progress]
 
     assert asyncio.run(taken_up()) == ids[1:]
+
+
+async def opened(scans: LiveScans) -> LiveScan:
+    live = await scans.open(OPEN)
+    assert isinstance(live, LiveScan)
+    return live
+
+
+async def broken_off(scans: LiveScans, monkeypatch: pytest.MonkeyPatch) -> None:
+    (await opened(scans)).fail(internal(RuntimeError()))
+
+
+async def abandoned(scans: LiveScans, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = await opened(scans)
+    await live.complete(CompletedBy.ABANDONED)
+    await live.ended.wait()
+    assert live.report
+
+
+async def not_kept(scans: LiveScans, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def append(scan_id: str, record: Record) -> None:
+        raise SpoolWriteError("the log", OSError(errno.ENOSPC, ""))
+
+    monkeypatch.setattr(scans._services.spool, "append", append)
+    with pytest.raises(ScanError, match="ENOSPC"):
+        await scans.open(OPEN)
+
+
+async def not_taken_up(scans: LiveScans, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def replay(live: LiveScan, refs: object, *, reopened: bool) -> None:
+        raise SpoolReadError("the log", OSError(errno.EIO, ""))
+
+    record = Record(RecordKind.OPEN, "", OPEN.SerializeToString())
+    await scans._services.spool.append(SCAN_ID, record)
+    monkeypatch.setattr(LiveScan, "replay", replay)
+    with pytest.raises(ScanError, match="EIO"):
+        await scans.open(OPEN)
+
+
+async def taken_over(scans: LiveScans, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        (await opened(scans)).attach()
+    await broken_off(scans, monkeypatch)
+
+
+@pytest.mark.parametrize("how", [broken_off, abandoned, not_kept, not_taken_up, taken_over])
+def test_however_a_scan_ends_it_lets_go_of_its_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: Ends
+) -> None:
+    edition = Edition.of(load_repository(write_tiny_repository(tmp_path / "models")))
+
+    async def holders() -> int:
+        async with live_scans(tmp_path, edition) as scans:
+            await how(scans, monkeypatch)
+            while scans._tasks:
+                await asyncio.wait(scans._tasks)
+            return scans._services.devices.shelf._holders[edition]
+
+    assert asyncio.run(holders()) == 1
 
 
 def test_housekeeping_outlives_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
