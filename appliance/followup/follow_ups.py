@@ -69,7 +69,30 @@ class FollowUps:
             found = follow_up(CourseScan(report, moment), course, origin.patient_key)
             if found.previous_scan_id:
                 report.follow_up.CopyFrom(found)
+                earlier = (one.report for one in course)
+                previous = next(one for one in earlier if one.scan_id == found.previous_scan_id)
+                if since := _other_versions(previous, report):
+                    report.warnings.append(_models_since(since))
         return origin
+
+
+def _other_versions(before: types_pb2.Report, now: types_pb2.Report) -> str:
+    """The models that inferred both scans in other versions, in words; else empty."""
+    return ", ".join(
+        f"{model.name} {before.models[role].version}, now {model.version}"
+        for role, model in sorted(now.models.items())
+        if role in before.models
+        and before.models[role].name == model.name
+        and before.models[role].version != model.version
+    )
+
+
+def _models_since(versions: str) -> types_pb2.Warning:
+    return types_pb2.Warning(
+        reason="MODELS_CHANGED_SINCE",
+        message="The scan before was inferred with other versions of models, so part of a change "
+        f"may be theirs: {versions}.",
+    )
 
 
 def _patients(acquisitions: Iterable[Acquisition]) -> set[tuple[str, str]]:

@@ -62,6 +62,25 @@ def test_the_second_scan_names_the_first(store: ResultsStore) -> None:
     assert not first.HasField("follow_up")
 
 
+def by_models(report: types_pb2.Report, **versions: int) -> types_pb2.Report:
+    for role, version in versions.items():
+        report.models[role].MergeFrom(types_pb2.ModelReference(name=role, version=version))
+    return report
+
+
+def test_what_may_be_the_models_change_is_said(store: ResultsStore) -> None:
+    link(store, by_models(made_report("1"), lesion=1, lung=1), taken("p", 7.0, "1.1"))
+    second = by_models(made_report("2"), lesion=1, lung=1, lobes=3)
+    link(store, second, taken("p", 8.0, "1.2"))
+    assert not second.warnings
+    third = by_models(made_report("3"), lesion=2, lung=1, lobes=3)
+    link(store, third, taken("p", 9.0, "1.3"))
+    (warning,) = third.warnings
+    assert warning.reason == "MODELS_CHANGED_SINCE"
+    assert warning.message.endswith("part of a change may be theirs: lesion 1, now 2.")
+    assert third.follow_up.changes
+
+
 def test_issuers_are_told_apart(store: ResultsStore) -> None:
     link(store, made_report("1"), taken("p", 7.0, "1.1", "A"))
     second = made_report("2")
