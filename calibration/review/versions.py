@@ -12,6 +12,7 @@ from pathlib import Path
 from calibration.review.folder import ReviewError
 from engines.folder import replace_file
 from engines.models import SHIPPED, load_spec
+from engines.versions import MissingVersionError, load_version
 
 #: What describes the served version, kept in the folder of each.
 _DESCRIPTION = ("spec.toml", "config.pbtxt", "MODEL_CARD.md")
@@ -82,16 +83,13 @@ def restore_version(model: Path, version: int) -> int:
     if not model.is_dir():
         raise ReviewError(f"{model} does not exist: no model was installed there")
     before = load_spec(model).version
-    target = model / str(version)
-    if version != before and not (target / "spec.toml").is_file():
-        known = sorted(int(path.parent.name) for path in model.glob("*/spec.toml"))
-        raise ReviewError(
-            f"{model} has no version {version} to go back to; there are "
-            f"{', '.join(map(str, known)) or 'none'}"
-        )
+    try:
+        load_version(model, version)
+    except MissingVersionError as error:
+        raise ReviewError(str(error)) from error
     if version != before:
         _keep_description(model, before)
-        _serve(model, target)
+        _serve(model, model / str(version))
     return before
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -216,7 +217,10 @@ def test_versions_are_installed_and_taken_back(tmp_path: Path) -> None:
     assert load_spec(models / "lung").version == 1
     assert next_version(models / "lung") == 3
     assert restore_version(models / "lung", 2) == 1
-    with pytest.raises(ReviewError, match="no version 9 to go back to; there are 1, 2"):
+    broken_off = models / "lung" / "3.part"
+    broken_off.mkdir()
+    shutil.copy(models / "lung" / "spec.toml", broken_off)
+    with pytest.raises(ReviewError, match="lung has no version 9; there are 1, 2"):
         restore_version(models / "lung", 9)
     with pytest.raises(ReviewError, match="is there already"):
         own_repository(models, shipped)
