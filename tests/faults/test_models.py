@@ -120,7 +120,7 @@ def test_a_kill_in_the_middle_of_a_change_leaves_the_one_or_the_other(
         assert not [one for one in report.warnings if one.reason == "MODELS_REPLACED"]
 
 
-def test_a_stop_does_not_wait_for_a_version_that_loads(models: Path, tmp_path: Path) -> None:
+def test_a_stop_while_a_version_loads_leaves_what_served(models: Path, tmp_path: Path) -> None:
     with Life(tmp_path, models, "models.load=sleep:2") as life:
         changing = begun_change(life.grpc)
         assert life.stop() == 0

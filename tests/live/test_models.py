@@ -12,12 +12,15 @@ from pathlib import Path
 import pytest
 
 from appliance.inference.loader import EngineLoader
+from appliance.inference.serving import DeviceState
 from appliance.inference.shelf import Shelf
 from appliance.live import models
 from appliance.live.errors import ScanError
 from appliance.live.models import ServedModels, VersionChange
 from appliance.live.wire import model_reference
-from appliance.storage.choices import CHOICES_NAME, Choice, load_choices
+from appliance.storage.choices import CHOICES_NAME, Choice, Choices, load_choices, save_choices
+from engines.runtimes import DeviceLostError
+from tests.bench_runtime import Registering
 from tests.inference.test_pool import Room
 from tests.tiny_models import add_lesion_version, write_tiny_repository
 
@@ -33,10 +36,9 @@ def repository(tmp_path: Path) -> Path:
 class Served:
     """The models of a repository on a device that is warm."""
 
-    def __init__(self, repository: Path, choices: dict[str, Choice]) -> None:
+    def __init__(self, repository: Path, choices: dict[str, Choice], runtime: str) -> None:
         self.path = repository.parent / CHOICES_NAME
-        self.room = Room(repository, runtime="openvino")
-        self.room.pool.load()
+        self.room = Room(repository, runtime=runtime)
         self.loader = EngineLoader()
         self.models = ServedModels(repository, self.path, choices, self.shelf, self.loader)
 
@@ -52,10 +54,13 @@ class Served:
 
 
 @contextmanager
-def served_of(repository: Path, choices: dict[str, Choice] | None = None) -> Iterator[Served]:
-    served = Served(repository, choices or {})
+def served_of(
+    repository: Path, choices: dict[str, Choice] | None = None, runtime: str = "openvino"
+) -> Iterator[Served]:
+    served = Served(repository, choices or {}, runtime)
     try:
-        yield served
+        with served.room.running():
+            yield served
     finally:
         served.loader.close()
 
@@ -116,6 +121,34 @@ def test_a_folder_that_is_broken_is_named_when_nothing_can_be_gone_back_to(
         with pytest.raises(ScanError, match=r"lesion/spec\.toml") as refused:
             asyncio.run(served.models.roll_back("lesion"))
         assert refused.value.reason == "MODELS_REFUSED"
+        assert served.lesion == 2
+
+
+def test_a_device_that_is_lost_in_the_middle_of_a_change_leaves_choice_and_models(
+    repository: Path, bench: Registering, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench(a="x")
+    saved: list[Choices] = []
+
+    with served_of(repository, runtime="bench") as served:
+        pool, before = served.room.pool, served.shelf.edition
+
+        def save(path: Path, models: Path, choices: Choices) -> None:
+            save_choices(path, models, choices)
+            if not saved:
+                pool._lose(pool._places[0], (), DeviceLostError("it is gone"))
+            saved.append(choices)
+
+        monkeypatch.setattr(models, "save_choices", save)
+        with pytest.raises(ScanError, match="was lost meanwhile") as refused:
+            asyncio.run(served.models.use("lesion", 2))
+        assert refused.value.reason == "MODELS_REFUSED"
+        assert saved == [{"lesion": Choice(2, (1,))}, {}]
+        assert load_choices(served.path, repository) == {}
+        assert list(served.shelf.held) == [before]
+        served.room.await_state("cpu", DeviceState.SERVING)
+        assert served.lesion == 1
+        asyncio.run(served.models.use("lesion", 2))
         assert served.lesion == 2
 
 
