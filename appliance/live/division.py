@@ -16,7 +16,7 @@ class Division:
         self._answer: asyncio.Future[Divided] | None = None
 
     async def of(self, job: PartsJob) -> Divided:
-        """What became of a job; waits as long as it takes."""
+        """What became of a job; waits as long as it takes, or until :meth:`forget` cancels it."""
         self._answer = asyncio.get_running_loop().create_future()
         self._queue.put(job)
         return await self._answer
@@ -25,3 +25,8 @@ class Division:
         """The answer; one that nobody waits for is dropped."""
         if self._answer and not self._answer.done():
             self._answer.set_result(outcome)
+
+    def forget(self) -> None:
+        """The scan is broken off; whoever waits is cancelled, as no answer comes."""
+        if self._answer:
+            self._answer.cancel()

@@ -287,6 +287,7 @@ class LiveScan:
             logger.error("scan %s is broken off: %s", self.scan_id, error.reason)
             self.error, self.state = error, types_pb2.SCAN_STATE_FAILED
             self.ended.set()
+            self._division.forget()
             if self.outbox:
                 self.outbox.close(error)
         return error
