@@ -16,7 +16,7 @@ import struct
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pydicom.datadict import dictionary_has_tag, dictionary_VR
+from pydicom._dicom_dict import DicomDictionary
 from pydicom.filereader import ENCODED_VR
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
@@ -28,6 +28,7 @@ _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _UNDEFINED = 0xFFFFFFFF
 _CHARACTER_SET = 0x00080005
 _LONG_VRS = frozenset(vr.value.encode() for vr in EXPLICIT_VR_LENGTH_32)
+_SEQUENCES = frozenset(tag for tag, (vr, *_) in DicomDictionary.items() if vr == "SQ")
 
 
 class Element(NamedTuple):
@@ -212,8 +213,8 @@ class Gate:
             return element.vr == b"SQ"
         if element.undefined and element.vr == b"UN":
             return True
-        if dictionary_has_tag(element.tag):
-            return dictionary_VR(element.tag) == "SQ"
+        if element.tag in DicomDictionary:
+            return element.tag in _SEQUENCES
         return element.undefined and self._tag_at(element.start) == _ITEM
 
     def _end(self, element: Element, level: _Level) -> int | None:
