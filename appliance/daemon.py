@@ -177,9 +177,13 @@ class Daemon:
         queue: TaskQueue = InferenceQueue()
         async with more_time(self._manager, "Starting: the engines warm up"):
             self._closing.callback(self._loader.close)
+            readers = self._start_readers()  # import what they need meanwhile
             self._devices = await self._loader.run(self._loaded, specs, queue)
         self._accelerate_decoding()
-        services, scans = self._scans(spool, results, queue, choices)
+        if self._accelerated and readers:
+            readers.close()
+            readers = None
+        services, scans = self._scans(spool, results, queue, choices, readers)
         await scans.show_finished()
         self._in_background(watch_silence(scans, self._config.scan))
         self._in_background(keep_house(scans, services, storage))
@@ -232,18 +236,23 @@ class Daemon:
             self._accelerated = True
             self._closing.callback(accelerate, None)
 
-    def _readers(self) -> ReaderPool | None:
-        """Processes that read DICOM; none where a GPU decodes, which is this process's."""
+    def _start_readers(self) -> ReaderPool | None:
+        """Processes that read DICOM; not used where a GPU decodes, which is this process's."""
         wanted = self._config.server.readers
         processes = len(os.sched_getaffinity(0)) if wanted is None else wanted
-        if self._accelerated or not processes:
+        if not processes:
             return None
         readers = ReaderPool(processes, IngestLimits())
         self._closing.callback(readers.close)
         return readers
 
     def _scans(
-        self, spool: Spool, results: ResultsStore, queue: TaskQueue, choices: Choices
+        self,
+        spool: Spool,
+        results: ResultsStore,
+        queue: TaskQueue,
+        choices: Choices,
+        readers: ReaderPool | None,
     ) -> tuple[Services, LiveScans]:
         engine, limits = self._config.engine, self._config.scan
         decoders = ThreadPoolExecutor(os.cpu_count(), "decoder")
@@ -275,7 +284,7 @@ class Daemon:
                 min_slices=limits.min_slices,
                 min_extent_mm=limits.min_extent_mm,
             ),
-            reader=SliceReader(IngestLimits(), metrics, self._readers()),
+            reader=SliceReader(IngestLimits(), metrics, readers),
             norms=self._norms,
         )
         scans = LiveScans(services, limits.max_open_scans, self._config.storage.full_bytes)
