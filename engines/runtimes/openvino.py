@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class OpenVinoRuntime:
             raise RuntimeUnavailableError(f"openvino: {reason}")
         import openvino
 
-        name = openvino.Core().get_property("CPU", "FULL_DEVICE_NAME")
+        name = _core().get_property("CPU", "FULL_DEVICE_NAME")
         return f"{name}, {_cores()} cores, OpenVINO {openvino.__version__}"
 
     def by_device(self) -> dict[str, OpenVinoRuntime]:
@@ -66,7 +66,7 @@ class OpenVinoExecutable:
     def __init__(self, spec: ModelSpec, artefact: Artefact) -> None:
         import openvino
 
-        core = openvino.Core()
+        core = _core()
         try:
             model = core.read_model(artefact.path)
             model.reshape({spec.input_name: [1, spec.planes, *spec.size]})
@@ -91,6 +91,14 @@ class OpenVinoExecutable:
 def _collect(output: str, request: Any, place: tuple[npt.NDArray[np.float32], int]) -> None:
     results, index = place
     results[index] = request.get_tensor(output).data[0]
+
+
+@cache
+def _core() -> Any:
+    """One for the process, as OpenVINO advises; with the last one its plug-in would be unloaded."""
+    import openvino
+
+    return openvino.Core()
 
 
 def _cores() -> int:
