@@ -102,7 +102,7 @@ class Preparer:
         """Prepared planes, float32 in [0, 1], shape `size`, one an image."""
         groups = _alike(images, lambda image: (image.frame, image.hu.shape), self._channels)
         return [
-            plane
+            plane.copy()  # or each of them, wherever it is kept, would keep its whole group
             for chunk in chunks(groups, self._batch)
             for group in self._stage.run(**preparing_inputs(chunk, self._size))
             for plane in group

@@ -10,7 +10,10 @@ from __future__ import annotations
 import importlib.metadata
 import importlib.util
 import os
-from functools import cache, partial
+import threading
+from collections import deque
+from contextlib import suppress
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -64,8 +67,6 @@ class OpenVinoExecutable:
     """A network compiled for the CPU."""
 
     def __init__(self, spec: ModelSpec, artefact: Artefact) -> None:
-        import openvino
-
         core = _core()
         try:
             model = core.read_model(artefact.path)
@@ -75,27 +76,42 @@ class OpenVinoExecutable:
             self._answer = tuple(compiled.output(spec.output_name).shape)[1:]
         except RuntimeError as error:
             raise ModelError(f"{artefact.path}: OpenVINO cannot load it: {error}") from error
-        self._input = spec.input_name
-        self._queue = openvino.AsyncInferQueue(compiled, streams)
-        # Not a method: Python does not see a circle through the queue, and would free neither.
-        self._queue.set_callback(partial(_collect, spec.output_name))
+        self._input, self._output = spec.input_name, spec.output_name
+        # Not an AsyncInferQueue: it keeps the first error of its callback, and the next but one
+        # call ends the process; nor may two threads call it.
+        self._requests = [compiled.create_infer_request() for _ in range(streams)]
+        self._running = threading.Lock()
 
     def run(self, slabs: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         results = np.empty((len(slabs), *self._answer), dtype=np.float32)
-        for index, slab in enumerate(slabs):
-            self._queue.start_async({self._input: slab[None]}, (results, index))
-        self._queue.wait_all()
+        with self._running:
+            try:
+                self._infer(slabs, results)
+            finally:
+                for request in self._requests:
+                    with suppress(RuntimeError):
+                        request.wait()
         return results[:, 0] if self._answer[0] == 1 else results
 
+    def _infer(self, slabs: npt.NDArray[np.float32], results: npt.NDArray[np.float32]) -> None:
+        asked = deque[tuple[int, Any]]()
+        for index, slab in enumerate(slabs):
+            request = self._requests[index % len(self._requests)]
+            if len(asked) == len(self._requests):
+                self._take(*asked.popleft(), results)
+            request.start_async({self._input: slab[None]})
+            asked.append((index, request))
+        while asked:
+            self._take(*asked.popleft(), results)
 
-def _collect(output: str, request: Any, place: tuple[npt.NDArray[np.float32], int]) -> None:
-    results, index = place
-    results[index] = request.get_tensor(output).data[0]
+    def _take(self, index: int, request: Any, results: npt.NDArray[np.float32]) -> None:
+        request.wait()
+        results[index] = request.get_tensor(self._output).data[0]
 
 
 @cache
 def _core() -> Any:
-    """One for the process, as OpenVINO advises; with the last one its plug-in would be unloaded."""
+    """One for the process, as OpenVINO advises."""
     import openvino
 
     return openvino.Core()

@@ -101,6 +101,11 @@ def test_images_prepared_together_are_as_if_prepared_alone(preparer: Preparer) -
         np.testing.assert_array_equal(plane, alone)
 
 
+def test_a_plane_that_is_kept_keeps_no_other(preparer: Preparer) -> None:
+    planes = preparer.prepare([image(64, 64, hu) for hu in (0, 100, 200, 300, 400)])
+    assert [plane.base for plane in planes] == [None] * 5
+
+
 def test_planes_restored_together_are_as_if_restored_alone(restorer: Restorer) -> None:
     noise = np.random.default_rng(1)
     frames = [Frame(100, 90), Frame(100, 90, row_mm=1.2), Frame(64, 128)]
