@@ -14,6 +14,13 @@ from appliance.scan.verdicts import Notice
 from engines.runtimes import DeviceLostError
 from engines.warm_up import Engine
 
+#: Editions that are warm at once: what new scans get, and what scans in progress began with.
+MOST_EDITIONS = 4
+
+
+class TooManyEditionsError(Exception):
+    """One more edition would be more than are kept warm at once."""
+
 
 class Shelf:
     """The editions on some devices; safe from any thread.
@@ -76,12 +83,16 @@ class Shelf:
 
         Raises
         ------
+        TooManyEditionsError
+            When :data:`MOST_EDITIONS` others are held.
         ModelError, RuntimeUnavailableError, DeviceError
             When it cannot be served.
         LoadStoppedError
             When this thread is to load no further.
         """
         with self.lock:
+            if edition not in self._holders and len(self._holders) >= MOST_EDITIONS:
+                raise TooManyEditionsError(f"{len(self._holders)} others are in use")
             self._holders[edition] += 1
             serving = [one for one in self._places if one.state is DeviceState.SERVING]
             missing = [place for place in serving if edition not in place.warm]

@@ -15,7 +15,7 @@ from pathlib import Path
 from appliance.failpoints import hit
 from appliance.inference.editions import Edition
 from appliance.inference.loader import EngineLoader
-from appliance.inference.shelf import Shelf
+from appliance.inference.shelf import MOST_EDITIONS, Shelf, TooManyEditionsError
 from appliance.live import errors
 from appliance.live.errors import ScanError
 from appliance.live.restoring import Restoring
@@ -29,9 +29,6 @@ from engines.stopping import LoadStoppedError
 from engines.versions import MissingVersionError, load_version, versions
 
 logger = logging.getLogger(__name__)
-
-#: Editions that are warm at once: what new scans get, and what scans in progress began with.
-_MOST_EDITIONS = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +205,8 @@ class ServedModels:
             raise
         except LoadStoppedError as error:
             raise errors.shutting_down() from error
+        except TooManyEditionsError as error:
+            raise errors.too_many_versions(MOST_EDITIONS) from error
         except MissingVersionError as error:
             raise errors.unknown_version(error) from error
         except ChoicesError as error:
@@ -227,9 +226,6 @@ class ServedModels:
         if edition == self._shelf.edition:
             self._save(choices)
             return edition, dict(choices)
-        held = self._shelf.held
-        if edition not in held and len(held) >= _MOST_EDITIONS:
-            raise errors.too_many_versions(_MOST_EDITIONS)
         hit("models.load")
         self._shelf.prepare(edition)
         try:

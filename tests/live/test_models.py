@@ -18,8 +18,11 @@ from appliance.live import models
 from appliance.live.errors import ScanError
 from appliance.live.models import ServedModels, VersionChange
 from appliance.live.wire import model_reference
+from appliance.scan.verdicts import NoticeReason
 from appliance.storage.choices import CHOICES_NAME, Choice, Choices, load_choices, save_choices
+from breathhold.v1 import types_pb2
 from engines.runtimes import DeviceLostError
+from engines.versions import load_version
 from tests.bench_runtime import Registering
 from tests.inference.test_pool import Room
 from tests.tiny_models import add_lesion_version, write_tiny_repository
@@ -152,6 +155,20 @@ def test_a_device_that_is_lost_in_the_middle_of_a_change_leaves_choice_and_model
         assert served.lesion == 2
 
 
+def references(repository: Path, **versions: int) -> list[types_pb2.ModelReference]:
+    """What a scan notes that began with these versions."""
+    specs = [
+        load_version(repository / name, version)
+        for name, version in {"lung": 1, **versions}.items()
+    ]
+    return [
+        types_pb2.ModelReference(
+            name=spec.name, version=spec.version, sha256=spec.artefacts[0].sha256
+        )
+        for spec in specs
+    ]
+
+
 def test_so_many_editions_are_warm_and_no_more(repository: Path) -> None:
     """Scans that were begun with each of some versions hold their engines in memory."""
     for version in (4, 5):
@@ -165,6 +182,12 @@ def test_so_many_editions_are_warm_and_no_more(repository: Path) -> None:
             asyncio.run(served.models.use("lesion", 5))
         assert refused.value.reason == "TOO_MANY_VERSIONS"
         assert served.lesion == 4
+        fifth = references(repository, lesion=5)
+        edition, notice = asyncio.run(served.models.edition_of(fifth))
+        assert edition == served.shelf.edition
+        assert notice is not None
+        assert notice.reason is NoticeReason.MODELS_REPLACED
+        served.shelf.let_go(edition)
         asyncio.run(served.models.roll_back("lesion"))
         assert served.lesion == 3
         served.shelf.let_go(scans[0])
@@ -176,11 +199,11 @@ def test_a_scan_goes_on_with_what_is_warm_whatever_became_of_its_folder(reposito
     with served_of(repository) as served:
         began_with = served.shelf.hold()
         engines = served.shelf.serving_of(began_with).engines.values()
-        references = [model_reference(engine) for engine in engines]
+        began = [model_reference(engine) for engine in engines]
         asyncio.run(served.models.use("lesion", 2))
         shutil.rmtree(repository / "lesion" / "1")
         served.loader.close()
-        found = asyncio.run(served.models.edition_of(references))
+        found = asyncio.run(served.models.edition_of(began))
         assert found == (began_with, None)
         served.shelf.let_go(began_with)
         assert began_with in served.shelf.held

@@ -49,6 +49,8 @@ def _refused(sent: list[Sent]) -> Figure:
 def _times(sent: list[Sent], most_s: float | None = None) -> list[Figure]:
     acks = [seconds for one in sent for seconds in one.acks_s]
     last = [one.last_to_report_s for one in sent if one.last_to_report_s is not None]
+    if not acks:
+        return [Figure("slices acknowledged", 0, "")]
     return [
         Figure("slices acknowledged", len(acks), ""),
         Figure("a slice to its acknowledgement, median", 1e3 * quantile(acks, 0.5), "ms"),
