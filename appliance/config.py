@@ -161,6 +161,9 @@ class AuditConfig(_Table):
 
     file_mib: int = Field(16, ge=1, description="A file of the trail is closed at this size, MiB")
     files: int = Field(20, ge=1, description="Files of the trail that are kept, oldest dropped")
+    keep_days: float = Field(
+        365.0, gt=0, description="A file of the trail all of which is older is dropped, days"
+    )
     uids: bool = Field(False, description="Name the DICOM UIDs of study and series in the trail")
 
 

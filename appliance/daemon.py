@@ -264,6 +264,10 @@ class Daemon:
         )
         metrics = Metrics()
         folder = self._config.storage.state_dir / "audit"
+        trail = AuditTrail(
+            folder, self._config.audit, metrics.audit_failures, metrics.audit_dropped
+        )
+        self._closing.callback(trail.settle, at_the_end=True)
         services = Services(
             spool=spool,
             results=results,
@@ -277,7 +281,7 @@ class Daemon:
             decoders=decoders,
             board=Board(),
             metrics=metrics,
-            trail=AuditTrail(folder, self._config.audit, metrics.audit_failures),
+            trail=trail,
             policy=ScanPolicy(
                 shapes={},
                 max_slices=limits.max_slices,

@@ -60,6 +60,9 @@ class Metrics:
         self.audit_failures = self._counter(
             "audit_failures", "Events that could not be written into the audit trail"
         )
+        self.audit_dropped = self._counter(
+            "audit_files_dropped_early", "Files of the audit trail dropped before audit.keep_days"
+        )
         self.queue_depth = self._gauge("queue_depth", "Slabs that wait for inference")
         self.spool_bytes = self._gauge("spool_bytes", "Bytes in the spool")
         self.pixel_cache_bytes = self._gauge("pixel_cache_bytes", "Bytes of pixels in memory")

@@ -52,6 +52,7 @@ async def keep_house(
 ) -> None:
     """Take up what was left unfinished and forget what was kept long enough, again and again."""
     while True:
+        services.trail.settle()
         try:
             await scans.take_up()
             await _forget_slices(scans, services, config.keep_slices_hours * _HOUR_S)

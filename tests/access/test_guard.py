@@ -174,3 +174,20 @@ def test_what_was_done_is_in_the_trail(box: Box) -> None:
     assert received["ScanID"]
     assert SERIES not in json.dumps(trail)
     assert "patient 7" not in json.dumps(trail)
+
+
+def test_who_asks_again_and_again_is_in_the_trail_once(
+    box: Box, authority: Authority, callers: dict[str, Files]
+) -> None:
+    context = ssl.create_default_context(cafile=str(authority.ca))
+    context.load_cert_chain(callers["dashboard"].certificate, callers["dashboard"].key)
+    for _ in range(5):
+        with urllib.request.urlopen(f"https://{box.http}/triage.json", context=context):
+            pass
+    with authority.channel(box.grpc, callers["monitor"]) as channel:
+        for _ in range(5):
+            assert calls.refusal(lambda: calls.use_model(channel)) == DENIED
+    trail = [*map(json.loads, (box.state / "audit/audit.jsonl").read_text().splitlines())]
+    told = [(line.get("UserID"), line.get("Method", "").rpartition("/")[2]) for line in trail]
+    assert told.count(("Desk", "triage.json")) == 1
+    assert told.count(("Prometheus", "UseModel")) == 1
