@@ -69,6 +69,12 @@ class ServerConfig(_Table):
         60, ge=1, le=60, description="Largest gRPC message that is read, MiB"
     )
     max_calls: int = Field(256, ge=8, description="More calls at once are refused")
+    max_calls_each: int = Field(
+        80, ge=1, description="The same of one caller, by its certificate or the host it calls from"
+    )
+    request_s: float = Field(
+        10.0, gt=0, description="A connection or call that asks nothing for so long is closed, s"
+    )
     stalled_s: float = Field(
         60.0, gt=0, description="A caller that reads nothing for so long is given up, s"
     )

@@ -48,6 +48,7 @@ from appliance.serve.grpc_side import GrpcSide
 from appliance.serve.guard import Guard
 from appliance.serve.http import HttpSide
 from appliance.serve.listening import HttpPort
+from appliance.serve.page_guard import PageGuard
 from appliance.storage.choices import CHOICES_NAME, Choices, load_choices
 from appliance.storage.recovery import open_results
 from appliance.storage.results import ResultsStore
@@ -188,20 +189,16 @@ class Daemon:
         self._in_background(watch_silence(scans, self._config.scan))
         self._in_background(keep_house(scans, services, storage))
         self._in_background(give_back_when_idle(scans))
-        guard = Guard(
-            self._config.access,
-            bool(self._config.tls.client_ca),
-            services.trail,
-            self._config.server.stalled_s,
-        )
-        http = await self._serve_http(services, guard)
+        known = self._config.access, bool(self._config.tls.client_ca), services.trail
+        http = await self._serve_http(services, PageGuard(*known))
+        guard = Guard(*known, self._config.server)
         side = GrpcSide(
             self._config.server, services, scans, lambda: self._healthy, guard, self._tls
         )
         address = await side.start()
         self._closing.push_async_callback(side.stop)
         self._serving = True
-        await side.tell_health()
+        side.tell_health()
         self._in_background(side.watch_health())
 
         def status() -> str:
@@ -304,7 +301,7 @@ class Daemon:
         self._devices.start(services.planes, deliver, observe)
         self._closing.push_async_callback(asyncio.to_thread, self._devices.stop)
 
-    async def _serve_http(self, services: Services, guard: Guard) -> str:
+    async def _serve_http(self, services: Services, guard: PageGuard) -> str:
         side = HttpSide(
             services.metrics,
             services.board,

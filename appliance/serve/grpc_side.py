@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from appliance.access.tls import TlsFiles
@@ -14,6 +14,7 @@ from appliance.config import ServerConfig
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
 from appliance.serve.guard import Guard
+from appliance.serve.health import HealthService
 from appliance.serve.model_service import ModelService
 from appliance.serve.scan_service import ScanService
 from appliance.serve.triage_service import TriageService
@@ -26,6 +27,9 @@ _SERVICES = (
 )
 _MIB = 2**20
 _HEALTH_INTERVAL_S = 2.0
+#: gRPC itself refuses calls beyond so many times those that the guard lets in: those that are
+#: about health, or that were refused and not gone yet.
+_LAST_RESORT = 4
 
 
 class GrpcSide:
@@ -54,11 +58,11 @@ class GrpcSide:
     ) -> None:
         self._config, self._services, self._scans = config, services, scans
         self._healthy, self._tls = healthy, tls
-        self._health = health.aio.HealthServicer()
+        self._health = HealthService(_SERVICES)
         self._server = grpc.aio.server(
             interceptors=[guard],
-            options=_options(config.max_message_mib * _MIB),
-            maximum_concurrent_rpcs=config.max_calls,
+            options=_options(config),
+            maximum_concurrent_rpcs=_LAST_RESORT * config.max_calls,
         )
 
     async def start(self) -> str:
@@ -80,7 +84,7 @@ class GrpcSide:
         health_pb2_grpc.add_HealthServicer_to_server(self._health, server)
         names = (*_SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME)
         reflection.enable_server_reflection(names, server)
-        await self.tell_health()
+        self.tell_health()
         host, _, _ = self._config.listen.rpartition(":")
         port = _bind(server, self._config.listen, self._tls)
         await server.start()
@@ -88,21 +92,18 @@ class GrpcSide:
 
     async def stop(self) -> None:
         """Tell who asks that it ends, let complete scans end, then close."""
-        await self._health.enter_graceful_shutdown()
+        self._health.end()
         await self._scans.close(self._config.shutdown_grace_s)
         await self._server.stop(grace=1.0)
 
-    async def tell_health(self) -> None:
-        statuses = health_pb2.HealthCheckResponse
-        status = statuses.SERVING if self._healthy() else statuses.NOT_SERVING
-        for name in ("", *_SERVICES):
-            await self._health.set(name, status)
+    def tell_health(self) -> None:
+        self._health.tell(self._healthy())
 
     async def watch_health(self) -> None:
         """Tell the health service when inference dies or hangs, and when it is back."""
         while True:
             await asyncio.sleep(_HEALTH_INTERVAL_S)
-            await self.tell_health()
+            self.tell_health()
 
 
 def _bind(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:
@@ -114,11 +115,13 @@ def _bind(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:
         raise OSError(f"gRPC cannot listen on {address}: the address is taken or wrong") from error
 
 
-def _options(max_message_bytes: int) -> list[tuple[str, int]]:
+def _options(config: ServerConfig) -> list[tuple[str, int]]:
+    max_message_bytes = config.max_message_mib * _MIB
     return [
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.so_reuseport", 0),
+        ("grpc.server_handshake_timeout_ms", round(config.request_s * 1000)),
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),

@@ -6,18 +6,19 @@ import asyncio
 import contextlib
 import inspect
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextvars import ContextVar
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from aiohttp import web
+from google.protobuf.message import DecodeError
 
 from appliance.access.audit import AuditTrail, Event, Outcome
-from appliance.access.roles import ALL_ROLES, Caller, Role, answer_for, identify
-from appliance.config import AccessConfig
-from appliance.live.errors import not_allowed
+from appliance.access.roles import Caller, answer_for, identify
+from appliance.config import AccessConfig, ServerConfig
+from appliance.live.errors import ScanError, not_allowed
+from appliance.serve.places import Places
+from appliance.serve.record import begin_record, write_down
+from appliance.serve.refusals import no_request, not_understood, request_late
 from appliance.serve.status import abort
 
 logger = logging.getLogger(__name__)
@@ -34,35 +35,11 @@ _EVENTS = {
 }
 #: Calls that last as long as the caller likes; they are written down as they begin.
 _LASTING = ("Watch",)
-#: Roles that may see a page.
-ROLES_OF_PAGE: Mapping[str, frozenset[Role]] = {
-    "/": frozenset({Role.DASHBOARD}),
-    "/triage.json": frozenset({Role.DASHBOARD}),
-    "/metrics": frozenset({Role.OPERATOR, Role.MONITOR}),
-    "/healthz": ALL_ROLES,
-}
 _FAULTS = (grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.DATA_LOSS)
 _OURS = "/breathhold.v1."
 if TYPE_CHECKING:
     _Context = grpc.aio.ServicerContext[Any, Any]
     _Method = grpc.RpcMethodHandler[Any, Any]
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-@dataclass(slots=True)
-class CallRecord:
-    """What a service knows of the scan that a call is about, for the audit trail."""
-
-    scan_id: str = ""
-    uids: dict[str, str] = field(default_factory=dict)
-
-
-_CALL: ContextVar[CallRecord] = ContextVar("call")
-
-
-def call_record() -> CallRecord:
-    """Of the call that is being answered; what is said of it outside a call is lost."""
-    return _CALL.get(CallRecord())
 
 
 class CallerStalledError(asyncio.CancelledError):
@@ -70,7 +47,10 @@ class CallerStalledError(asyncio.CancelledError):
 
 
 class Guard(grpc.aio.ServerInterceptor):
-    """Knows callers by their certificates and asks whether they may.
+    """Knows callers by their certificates, asks whether they may, and gives each its places.
+
+    Every call is conducted as a stream in both directions, whatever its method is: a request that
+    does not come, and an answer that nobody reads, end it.
 
     Parameters
     ----------
@@ -80,15 +60,16 @@ class Guard(grpc.aio.ServerInterceptor):
         Whether callers have certificates; without, all may do all.
     trail
         What they did is written there.
-    stalled_s
-        A caller that reads nothing for so long is given up, s.
+    config
+        How many calls at once, and how long a caller may keep one waiting.
     """
 
     def __init__(
-        self, access: AccessConfig, identified: bool, trail: AuditTrail, stalled_s: float = 60.0
+        self, access: AccessConfig, identified: bool, trail: AuditTrail, config: ServerConfig
     ) -> None:
         self._access, self._identified, self._trail = access, identified, trail
-        self._stalled_s = stalled_s
+        self._request_s, self._stalled_s = config.request_s, config.stalled_s
+        self._places = Places(config.max_calls, config.max_calls_each)
 
     async def intercept_service(
         self,
@@ -98,41 +79,40 @@ class Guard(grpc.aio.ServerInterceptor):
         handler = await continuation(handler_call_details)
         if handler is None:
             return None  # no such method, which gRPC says itself
-        return self._guarded(handler_call_details.method, handler)
+        return grpc.stream_stream_rpc_method_handler(
+            self._guarded(handler_call_details.method, handler),
+            handler.request_deserializer,
+            handler.response_serializer,
+        )
 
-    def _guarded(self, method: str, handler: _Method) -> _Method:
-        parts = handler.request_deserializer, handler.response_serializer
-        if handler.request_streaming and handler.response_streaming:
-            streamed = self._streaming(method, handler.stream_stream)
-            return grpc.stream_stream_rpc_method_handler(streamed, *parts)
-        if handler.response_streaming:
-            streamed = self._streaming(method, handler.unary_stream)
-            return grpc.unary_stream_rpc_method_handler(streamed, *parts)
-        if handler.request_streaming:
-            single = self._single(method, handler.stream_unary)
-            return grpc.stream_unary_rpc_method_handler(single, *parts)
-        single = self._single(method, handler.unary_unary)
-        return grpc.unary_unary_rpc_method_handler(single, *parts)
-
-    def _single(self, method: str, answer: Any) -> Any:
-        async def guarded(request: Any, context: _Context) -> Any:
+    def _guarded(self, method: str, handler: _Method) -> Any:
+        async def guarded(requests: AsyncIterator[Any], context: _Context) -> None:
             async with self._call(method, context):
-                return await answer(request, context)
-
-        return guarded
-
-    def _streaming(self, method: str, answer: Any) -> Any:
-        async def guarded(request: Any, context: _Context) -> None:
-            async with self._call(method, context):
-                answering = answer(request, context)
+                try:
+                    first = await self._first(requests)
+                except ScanError as error:
+                    await abort(context, error)
+                given = _understood(first, requests) if handler.request_streaming else first
+                answering = _answer_of(handler)(given, context)
                 if not inspect.isasyncgen(answering):
-                    await answering
+                    await self._write(await answering, context)
                     return
                 async with contextlib.aclosing(answering):
                     async for response in answering:
                         await self._write(response, context)
 
         return guarded
+
+    async def _first(self, requests: AsyncIterator[Any]) -> Any:
+        try:
+            async with asyncio.timeout(self._request_s):
+                return await anext(requests)
+        except TimeoutError:
+            raise request_late(self._request_s) from None
+        except StopAsyncIteration:
+            raise no_request() from None
+        except DecodeError:
+            raise not_understood() from None
 
     async def _write(self, response: Any, context: _Context) -> None:
         try:
@@ -149,8 +129,20 @@ class Guard(grpc.aio.ServerInterceptor):
         if not caller.may(method):
             self._note(Event.DENIED, caller, method, Outcome.MINOR_FAILURE, "not allowed")
             await abort(context, not_allowed(caller.name, method))
-        answer_for(caller)
-        _CALL.set(CallRecord())
+        with contextlib.ExitStack() as place:
+            try:
+                place.enter_context(self._places.one(caller, method))
+            except ScanError as error:
+                await abort(context, error)
+            answer_for(caller)
+            begin_record()
+            async with self._in_trail(caller, method, context):
+                yield
+
+    @contextlib.asynccontextmanager
+    async def _in_trail(
+        self, caller: Caller, method: str, context: _Context
+    ) -> AsyncIterator[None]:
         event = _EVENTS.get(method.rpartition("/")[2]) if method.startswith(_OURS) else None
         if event is None:
             yield
@@ -189,17 +181,7 @@ class Guard(grpc.aio.ServerInterceptor):
         outcome: Outcome = Outcome.SUCCESS,
         why: str = "",
     ) -> None:
-        call = call_record()
-        self._trail.note(
-            event,
-            who=caller.name,
-            address=caller.address,
-            method=method,
-            outcome=outcome,
-            why=why,
-            scan_id=call.scan_id,
-            uids=call.uids,
-        )
+        write_down(self._trail, event, caller, method, outcome, why)
 
     def _caller_of(self, context: _Context) -> Caller:
         if not self._identified:
@@ -212,35 +194,22 @@ class Guard(grpc.aio.ServerInterceptor):
         ]
         return identify(names, self._access, context.peer())
 
-    # -- HTTP
 
-    def middleware(self) -> Any:
-        """The same for the pages of the HTTP side."""
-
-        @web.middleware
-        async def guarded(request: web.Request, handler: _Handler) -> web.StreamResponse:
-            caller = self._caller_of_page(request)
-            roles = ROLES_OF_PAGE.get(request.path, ALL_ROLES)
-            if not caller.has_one(roles):
-                self._note(Event.DENIED, caller, request.path, Outcome.MINOR_FAILURE, "not allowed")
-                return web.Response(status=403, text="a certificate with another role is needed\n")
-            if request.path == "/triage.json":
-                self._note(Event.ASKED, caller, request.path)
-            return await handler(request)
-
-        return guarded
-
-    def _caller_of_page(self, request: web.Request) -> Caller:
-        address = request.remote or ""
-        if not self._identified:
-            return Caller(address=address)
-        peer = request.get_extra_info("peercert") or {}
-        names = [value for part in peer.get("subject", ()) for key, value in part if key == _CN]
-        names += [value for _, value in peer.get("subjectAltName", ())]
-        return identify(names, self._access, address)
+def _answer_of(handler: _Method) -> Any:
+    """The service's method, of whichever kind it is."""
+    if handler.request_streaming:
+        return handler.stream_stream if handler.response_streaming else handler.stream_unary
+    return handler.unary_stream if handler.response_streaming else handler.unary_unary
 
 
-_CN = "commonName"
+async def _understood(first: Any, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+    """All requests of a call, of which the first is here already."""
+    yield first
+    try:
+        async for request in requests:
+            yield request
+    except DecodeError:
+        raise not_understood() from None
 
 
 def _name(code: Any) -> str:

@@ -11,7 +11,7 @@ from prometheus_client import exposition
 
 from appliance.live.board import Board
 from appliance.metrics import Metrics
-from appliance.serve.guard import Guard
+from appliance.serve.page_guard import PageGuard
 
 _PAGE = Path(__file__).with_name("triage.html")
 
@@ -37,7 +37,7 @@ class HttpSide:
         board: Board,
         healthy: Callable[[], bool],
         refresh: Callable[[], None],
-        guard: Guard,
+        guard: PageGuard,
     ) -> None:
         self._metrics, self._board, self._guard = metrics, board, guard
         self._healthy, self._refresh = healthy, refresh

@@ -14,7 +14,7 @@ from appliance.live.outbox import Outbox
 from appliance.live.scans import FinishedScan, LiveScans, scan_id_of
 from appliance.live.session import LiveScan
 from appliance.scan.events import CompletedBy
-from appliance.serve.guard import call_record
+from appliance.serve.record import call_record
 from appliance.serve.status import abort
 from appliance.storage.errors import StorageError
 from appliance.storage.results import ResultsStore

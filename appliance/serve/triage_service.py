@@ -11,7 +11,7 @@ from appliance.followup.course import points
 from appliance.live.board import Board
 from appliance.live.errors import CallStatus, ScanError, not_yours, results_unavailable
 from appliance.live.scans import scan_id_of
-from appliance.serve.guard import call_record
+from appliance.serve.record import call_record
 from appliance.serve.status import abort
 from appliance.storage.errors import StorageError
 from appliance.storage.results import CourseScan, ResultsStore

@@ -11,6 +11,7 @@ from functools import partial
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.access import calls
 from tests.access.authority import Authority, Files
@@ -134,6 +135,18 @@ def test_each_role_and_page(
         found = error.code
         error.close()
     assert found == status
+
+
+def test_a_caller_without_a_role_holds_eight_watches_and_no_more(
+    box: Box, authority: Authority, callers: dict[str, Files]
+) -> None:
+    with authority.channel(box.grpc, callers["nobody"]) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        watches = [stub.Watch(health_pb2.HealthCheckRequest(), timeout=30) for _ in range(20)]
+        refused = [calls.refusal(partial(next, watch)) for watch in watches]
+        assert refused.count(None) == 8
+        assert refused.count(("RESOURCE_EXHAUSTED", "TOO_MANY_CALLS")) == 12
+        assert calls.refusal(lambda: calls.health(channel)) is None
 
 
 def test_a_course_by_key_is_in_the_trail_with_its_last_scan(

@@ -12,8 +12,8 @@ from appliance.access.roles import ALL_ROLES, ROLES_OF_METHOD, Caller, Role, ide
 from appliance.config import AccessConfig, AuditConfig
 from appliance.live.board import Board
 from appliance.metrics import Metrics
-from appliance.serve.guard import ROLES_OF_PAGE, Guard
 from appliance.serve.http import HttpSide
+from appliance.serve.page_guard import ROLES_OF_PAGE, PageGuard
 from breathhold.v1 import model_pb2, scan_pb2, triage_pb2
 
 ACCESS = AccessConfig(consoles=("CT1",), dashboards=("Desk", "CT1"), operators=("ops.hospital",))
@@ -31,7 +31,7 @@ def test_each_method_of_the_wire_has_its_roles(file: FileDescriptor) -> None:
 
 
 def test_each_page_has_its_roles(tmp_path: Path) -> None:
-    guard = Guard(ACCESS, True, AuditTrail(tmp_path, AuditConfig()))
+    guard = PageGuard(ACCESS, True, AuditTrail(tmp_path, AuditConfig()))
     side = HttpSide(Metrics(), Board(), lambda: True, lambda: None, guard)
     routed = {route.resource.canonical for route in side.application().router.routes()}
     assert routed == ROLES_OF_PAGE.keys()

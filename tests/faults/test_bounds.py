@@ -109,7 +109,12 @@ def test_more_calls_than_allowed_are_refused_at_once(repository: Path, tmp_path:
         calls = [Call(life.grpc, opening(number)) for number in range(8)]
         assert eventually(lambda: all(call.answers.opened for call in calls))
         error = refusal(life, OPEN)
-        assert error.code is grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert (error.code, error.reason) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "TOO_MANY_CALLS",
+        )
+        assert error.retry_s
+        assert error.passing
         for call in calls:
             call.close()
         assert eventually(lambda: send_scan(life.grpc, OPEN, []).error is None)
