@@ -252,7 +252,8 @@ class Daemon:
         readers: ReaderPool | None,
     ) -> tuple[Services, LiveScans]:
         engine, limits = self._config.engine, self._config.scan
-        decoders = ThreadPoolExecutor(os.cpu_count(), "decoder")
+        at_once = max(os.cpu_count() or 1, readers.most if readers else 0)
+        decoders = ThreadPoolExecutor(at_once, "decoder")
         self._closing.callback(decoders.shutdown, cancel_futures=True)
         planes = PlaneStore(
             lambda scan_id, uid: scans.pixels(scan_id, uid),

@@ -1,8 +1,10 @@
 """DICOM is read in processes of their own: a decoder that dies costs one slice, not the daemon.
 
 Decoders are C code that is fed what comes over a hospital's network. One that crashes, never ends
-or takes too much memory is ended with its process; the slice is refused and the next one gets a
-new process. What a process does is in :mod:`appliance.ingest.child`.
+or takes too much memory is ended with its process. A slice whose process died is tried once more
+in a fresh one, for a process may also die of the box it runs on (the kernel ends processes when
+memory is short); when that dies, too, the slice is refused. What a process does is in
+:mod:`appliance.ingest.child`, what it may answer in :mod:`appliance.ingest.answers`.
 
 The bytes of a slice go there, and its pixels come back, through memory that both share; all else
 goes over a socket.
@@ -10,48 +12,30 @@ goes over a socket.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-import mmap
-import os
-import pickle
 import queue
-import signal
-import socket
-import subprocess
-import sys
 import threading
-from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Literal
+import time
 
-import numpy as np
-import numpy.typing as npt
-
-from appliance.ingest.errors import SliceRefusedError
+from appliance.ingest.answers import Answer, Failed, Starved
+from appliance.ingest.errors import ReadersUnavailableError, SliceRefusedError
 from appliance.ingest.limits import IngestLimits
 from appliance.ingest.part10 import check_size
+from appliance.ingest.process import ReaderDiedError, ReaderHungError, ReaderProcess
 from appliance.scan.slice import Slice, SliceHeader
 from appliance.scan.verdicts import Refusal, RefusalReason
 
 logger = logging.getLogger(__name__)
 
-#: What a process answers about a slice: its header and the shape of its HU plane, which lies in
-#: the shared memory; why it is refused; or what the reader failed with.
-Answer = (
-    tuple[Literal["slice"], SliceHeader, tuple[int, int]]
-    | tuple[Literal["refused"], Refusal]
-    | tuple[Literal["failed"], str]
-)
-#: Address space of a process, libraries included.
-ADDRESS_SPACE_BYTES = 4 * 2**30
-_CHILD = "appliance.ingest.child"
-#: Freed memory up to this is the C library's to use again: else the kernel clears some anew with
-#: every slice.
-_KEPT_BYTES = 64 * 2**20
-_KEEP_FREED = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(_KEPT_BYTES))
 #: The slowest slice that is read takes well under a second; so long it may take on a busy box, s.
 _PATIENCE_S = 20.0
-_START_S = 60.0
+#: A process that works on a slice for longer is made up for by a further one, s.
+_SLOW_S = 2.0
+#: How often who waits for a process looks whether one of them is slow, s.
+_LOOK_S = 0.25
+#: Processes that are tried with one slice, and that are started in a row before that is given up.
+_TRIES, _STARTS = 2, 2
 _DIED = Refusal(
     RefusalReason.UNDECODABLE,
     "The decoder failed on this slice: it is damaged, or not what it says.",
@@ -64,21 +48,35 @@ class ReaderPool:
     Parameters
     ----------
     processes
-        How many.
+        How many; as many more while those are slow, one for each.
     limits
         Of ingest.
     patience_s
         A slice that takes longer is given up, and its process, s.
+    slow_s
+        A process that takes longer is made up for by a further one, s.
     """
 
     def __init__(
-        self, processes: int, limits: IngestLimits, patience_s: float = _PATIENCE_S
+        self,
+        processes: int,
+        limits: IngestLimits,
+        patience_s: float = _PATIENCE_S,
+        slow_s: float = _SLOW_S,
     ) -> None:
-        self._limits, self._patience_s = limits, patience_s
-        self._places: queue.LifoQueue[_Reader | None] = queue.LifoQueue()
-        self._closed = threading.Event()
-        for _ in range(processes):
-            self._places.put(_Reader(limits))
+        self._processes, self._limits = processes, limits
+        self._patience_s, self._slow_s = patience_s, slow_s
+        self._lock = threading.Lock()
+        self._closed = False
+        self._idle: queue.LifoQueue[_Place] = queue.LifoQueue()
+        self._places = [_Place(limits, ReaderProcess(limits)) for _ in range(processes)]
+        for place in self._places:
+            self._idle.put(place)
+
+    @property
+    def most(self) -> int:
+        """Processes that may read at once, those that make up for slow ones included."""
+        return 2 * self._processes
 
     def read(self, dicom: bytes) -> Slice:
         """As :func:`appliance.ingest.read_dicom`, in another process.
@@ -86,112 +84,121 @@ class ReaderPool:
         Raises
         ------
         SliceRefusedError
-            Also when the process died of it.
+            Also when the processes that were tried died of it.
+        ReadersUnavailableError
+            When the box has no process or no memory to read it: it says nothing of the slice.
         """
         check_size(dicom, self._limits)
-        reader = self._places.get()
+        place = self._take()
         try:
-            if reader is None:
-                reader = _Reader(self._limits)
-            return self._answered(reader, dicom)
-        except _ReaderDiedError as error:
-            logger.error("a decoder was ended and its slice refused: %s", error)
-            reader = None
-            raise SliceRefusedError(_DIED) from error
+            return place.read(dicom, self._patience_s)
         finally:
-            if reader and self._closed.is_set():
-                reader.end()
-            self._places.put(reader)
+            self._put(place)
 
     def close(self) -> None:
         """End the processes; one that works ends when it has answered."""
-        self._closed.set()
+        with self._lock:
+            self._closed = True
         waiting = []
-        while not self._places.empty():
-            waiting.append(self._places.get())
-        for reader in waiting:
-            if reader:
-                reader.end()
-            self._places.put(None)
+        while not self._idle.empty():
+            waiting.append(self._idle.get())
+        for place in waiting:
+            place.end()
+            self._idle.put(place)
 
-    def _answered(self, reader: _Reader, dicom: bytes) -> Slice:
-        match reader.ask(dicom, self._patience_s):
-            case ("slice", header, shape):
-                return Slice(header, reader.plane(shape))
-            case ("refused", refusal):
-                raise SliceRefusedError(refusal)
-            case ("failed", words):
-                logger.error("a slice made the reader fail with %s", words)
-                raise SliceRefusedError(_DIED)
+    def _take(self) -> _Place:
+        while True:
+            with contextlib.suppress(queue.Empty):
+                return self._idle.get(timeout=_LOOK_S)
+            if place := self._further():
+                return place
+
+    def _further(self) -> _Place | None:
+        """A place for a further process, where one is slow that none makes up for yet."""
+        with self._lock:
+            slow = sum(place.works_for_s > self._slow_s for place in self._places)
+            if len(self._places) - self._processes >= min(slow, self._processes):
+                return None
+            place = _Place(self._limits)
+            self._places.append(place)
+            return place
+
+    def _put(self, place: _Place) -> None:
+        """Give a place back; one too many is given up once the others are idle."""
+        with self._lock:
+            further = len(self._places) > self._processes
+            spare = further and self._idle.qsize() >= self._processes
+            if spare:
+                self._places.remove(place)
+        if spare or self._closed:
+            place.end()
+        if not spare:
+            self._idle.put(place)
 
 
-class _ReaderDiedError(Exception):
-    """A process that is no more, in words that name no slice."""
+class _Place:
+    """Where one process after the other reads one slice at a time."""
 
+    def __init__(self, limits: IngestLimits, reader: ReaderProcess | None = None) -> None:
+        self._limits, self._reader = limits, reader
+        self._at_work_since: float | None = None
 
-class _Reader:
-    """One process, and the memory it shares: as large as the largest slice that is read."""
+    @property
+    def works_for_s(self) -> float:
+        """How long its process has had the slice it works on; 0 when it has none."""
+        since = self._at_work_since
+        return time.monotonic() - since if since is not None else 0.0
 
-    def __init__(self, limits: IngestLimits) -> None:
-        ours, theirs = socket.socketpair()
-        modules = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
-        memory = os.memfd_create("slice")
-        os.ftruncate(memory, limits.max_bytes)
-        handed = (theirs.fileno(), memory)
-        with theirs, os.fdopen(memory, "rb"):
-            self._shared = mmap.mmap(memory, limits.max_bytes)
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", _CHILD, str(os.getpid()), *map(str, handed)],
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, **_KEEP_FREED, "PYTHONPATH": modules},
-                pass_fds=handed,
-                start_new_session=True,
-            )
-        self._link = Connection(ours.detach())
-        self._link.send_bytes(pickle.dumps(limits))
-        self._warm = False
-
-    def ask(self, dicom: bytes, patience_s: float) -> Answer:
-        """What it answers about a slice.
-
-        Raises
-        ------
-        _ReaderDiedError
-            And it is ended.
-        """
-        try:
-            if not self._warm:
-                self._wait(_START_S)
-                self._link.recv_bytes()
-                self._warm = True
-            self._shared[: len(dicom)] = dicom
-            self._link.send(len(dicom))
-            self._wait(patience_s)
-            answer: Answer = self._link.recv()
-        except (EOFError, OSError) as error:
-            raise _ReaderDiedError(self._words()) from error
-        return answer
-
-    def plane(self, shape: tuple[int, int]) -> npt.NDArray[np.int16]:
-        """The HU plane of the slice it answered about last."""
-        return np.ndarray(shape, np.int16, self._shared).copy()
+    def read(self, dicom: bytes, patience_s: float) -> Slice:
+        """As :meth:`ReaderPool.read`."""
+        for _ in range(_TRIES):
+            reader = self._ready()
+            self._at_work_since = time.monotonic()
+            try:
+                answer = reader.ask(dicom, patience_s)
+            except ReaderDiedError as error:
+                self._reader = None
+                logger.error("a decoder was ended: %s", error)
+                if isinstance(error, ReaderHungError):
+                    break
+            else:
+                return _slice(reader, answer)
+            finally:
+                self._at_work_since = None
+        raise SliceRefusedError(_DIED)
 
     def end(self) -> None:
-        self._link.close()
-        self._shared.close()
-        self._process.kill()
-        self._process.wait()
+        if self._reader:
+            self._reader.end()
+            self._reader = None
 
-    def _wait(self, patience_s: float) -> None:
-        if not self._link.poll(patience_s):
-            self.end()
-            raise _ReaderDiedError(f"it took longer than {patience_s:g} s")
-
-    def _words(self) -> str:
-        """How it ended; ended if it has not."""
+    def _ready(self) -> ReaderProcess:
+        """A process that lives and can begin; one that died with nothing to do is replaced."""
         try:
-            status = self._process.wait(1.0)
-        except subprocess.TimeoutExpired:
-            status = 0
-        self.end()
-        return f"it died of {signal.Signals(-status).name}" if status < 0 else "it ended"
+            for _ in range(_STARTS):
+                if self._reader and not self._reader.alive:
+                    self.end()
+                if self._reader is None:
+                    self._reader = ReaderProcess(self._limits)
+                try:
+                    self._reader.await_ready()
+                    return self._reader
+                except ReaderDiedError as error:
+                    self._reader = None
+                    logger.error("a process that was to read DICOM did not start: %s", error)
+        except OSError as error:
+            raise ReadersUnavailableError(f"no process can be started: {error.strerror}") from error
+        raise ReadersUnavailableError("the processes that read end before they begin")
+
+
+def _slice(reader: ReaderProcess, answer: Answer) -> Slice:
+    match answer:
+        case SliceHeader(geometry=geometry):
+            return Slice(answer, reader.plane((geometry.rows, geometry.columns)))
+        case Refusal():
+            raise SliceRefusedError(answer)
+        case Failed(words):
+            logger.error("a slice made the reader fail with %s", words)
+            raise SliceRefusedError(_DIED)
+        case Starved():
+            raise ReadersUnavailableError("there is no memory to read a slice")

@@ -1,29 +1,40 @@
 """The process that reads DICOM for :mod:`appliance.ingest.apart`, one slice after the other.
 
-It ends with its parent, whose signals it leaves to the parent, and may use only so much memory.
+It ends with its parent, whose signals it leaves to the parent, may use only so much memory, and
+is the first that the kernel ends when the box has none left.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import mmap
 import os
 import pickle
 import resource
 import signal
+import socket
 import sys
-from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 
 from appliance.failpoints import hit
-from appliance.ingest.apart import ADDRESS_SPACE_BYTES, Answer
+from appliance.ingest.answers import MOST_BYTES, Answer, Failed, Starved, encode
 from appliance.ingest.dicom import read_dicom
 from appliance.ingest.errors import SliceRefusedError
 from appliance.ingest.limits import IngestLimits
+from appliance.ingest.process import SIZE
+from appliance.scan.verdicts import Refusal, RefusalReason
 
+#: Address space of a process, libraries included.
+ADDRESS_SPACE_BYTES = 4 * 2**30
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+_FIRST_TO_END = "1000"  # proc(5), oom_score_adj
+#: The largest slice is read with far less.
+_AMPLE_BYTES = 256 * 2**20
+_NOTHING_LEFT = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 
 
 def main(parent: int, number: int, memory: int) -> None:
@@ -32,14 +43,17 @@ def main(parent: int, number: int, memory: int) -> None:
         signal.signal(signal_number, signal.SIG_IGN)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE_BYTES, ADDRESS_SPACE_BYTES))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_END)
     if os.getppid() != parent:
         return
-    with Connection(number) as asked, contextlib.suppress(EOFError, OSError):  # it was closed
-        limits = pickle.loads(asked.recv_bytes())
+    with socket.socket(fileno=number) as asked, contextlib.suppress(OSError):  # it was closed
+        limits = pickle.loads(asked.recv(MOST_BYTES))
         shared = mmap.mmap(memory, limits.max_bytes)
-        asked.send_bytes(b"")
-        while True:
-            asked.send(_answer(shared, asked.recv(), limits))
+        asked.send(b"ready")
+        while asks := asked.recv(SIZE.size):
+            (size,) = SIZE.unpack(asks)
+            asked.send(encode(_answer(shared, size, limits)))
 
 
 def _answer(shared: mmap.mmap, size: int, limits: IngestLimits) -> Answer:
@@ -47,13 +61,29 @@ def _answer(shared: mmap.mmap, size: int, limits: IngestLimits) -> Answer:
     try:
         hit("decoder")
         read = read_dicom(memoryview(shared)[:size], limits)
-        rows, columns = read.hu.shape
-        np.ndarray((rows, columns), np.int16, shared)[:] = read.hu
-        return "slice", read.header, (rows, columns)
+        np.ndarray(read.hu.shape, np.int16, shared)[:] = read.hu
+        return read.header
     except SliceRefusedError as refused:
-        return "refused", refused.refusal
+        return _verdict(refused.refusal)
     except Exception as error:  # noqa: BLE001 - whatever it is, it costs this slice only
-        return "failed", type(error).__name__
+        if isinstance(error, OSError) and error.errno in _NOTHING_LEFT:
+            return Starved()
+        return _verdict(Failed(type(error).__name__))
+
+
+def _verdict(found: Refusal | Failed) -> Answer:
+    """What was found of a slice, unless the decoder failed where the box has no memory."""
+    failed = isinstance(found, Failed) or found.reason is RefusalReason.UNDECODABLE
+    return Starved() if failed and not _ample() else found
+
+
+def _ample() -> bool:
+    """Whether a slice could have had all the memory that one may need."""
+    try:
+        mmap.mmap(-1, _AMPLE_BYTES).close()
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

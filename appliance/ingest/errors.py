@@ -19,6 +19,13 @@ class SliceRefusedError(Exception):
         self.refusal = refusal
 
 
+class ReadersUnavailableError(Exception):
+    """The box cannot read slices just now, for want of processes or memory.
+
+    It says nothing of the slice, which may be sent again.
+    """
+
+
 def refuse(reason: RefusalReason, message: str, **values: object) -> SliceRefusedError:
     """Build the error to raise.
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 #: How long until a call that was refused may succeed: another scan ends, slices are
-#: forgotten to make room, the daemon is back, models are loaded, s.
+#: forgotten to make room, the daemon is back, models are loaded, memory is free again, s.
 _SCAN_ENDS_S, _ROOM_IS_MADE_S, _RESTARTS_S, _MODELS_LOAD_S = 5.0, 60.0, 3.0, 5.0
+_MEMORY_IS_FREE_S = 2.0
 
 
 class CallStatus(enum.Enum):
@@ -179,6 +180,16 @@ def not_kept(cause: Exception) -> ScanError:
         "NOT_KEPT",
         f"The appliance could not keep a slice on its disk ({cause}). Slices that were "
         "acknowledged are safe; send the others again.",
+    )
+
+
+def readers_unavailable(cause: Exception) -> ScanError:
+    return ScanError(
+        CallStatus.UNAVAILABLE,
+        "READERS_UNAVAILABLE",
+        f"The appliance cannot read slices just now: {cause}. What was acknowledged is kept; open "
+        "the scan again and send the others.",
+        retry_s=_MEMORY_IS_FREE_S,
     )
 
 

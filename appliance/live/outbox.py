@@ -43,6 +43,11 @@ class Outbox:
         self._has_room = asyncio.Event()
         self._has_room.set()
 
+    @property
+    def closed(self) -> bool:
+        """True when the call is over, but for what still waits to be sent."""
+        return self._closed
+
     async def room(self) -> None:
         """Wait until the caller has read enough to be sent more, or the call is over."""
         await self._has_room.wait()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from appliance.failpoints import hit
 from appliance.ingest import IngestLimits, SliceRefusedError, read_dicom, read_raw
 from appliance.ingest.apart import ReaderPool
+from appliance.ingest.errors import ReadersUnavailableError
 from appliance.metrics import Metrics
 from appliance.scan.slice import Slice
 from appliance.scan.verdicts import Refusal, RefusalReason
@@ -43,12 +44,14 @@ class SliceReader:
         ------
         SliceRefusedError
             Naming what is wrong with it.
+        ReadersUnavailableError
+            When the box cannot read it just now.
         """
         with self.metrics.decode_seconds.time():
             try:
                 hit("decode")
                 return self._read(message, series_instance_uid)
-            except SliceRefusedError:
+            except (SliceRefusedError, ReadersUnavailableError):
                 raise
             except Exception as error:
                 logger.error("a slice made the reader fail with %s", type(error).__name__)

@@ -16,6 +16,7 @@ from typing import Any
 from appliance.inference.editions import Edition
 from appliance.inference.planes import ForgottenSliceError
 from appliance.inference.tasks import TaskOutcome
+from appliance.ingest.errors import ReadersUnavailableError
 from appliance.live import wire
 from appliance.live.errors import (
     CallStatus,
@@ -25,6 +26,7 @@ from appliance.live.errors import (
     internal,
     not_kept,
     not_yours,
+    readers_unavailable,
     results_unavailable,
     shutting_down,
     too_many_scans,
@@ -201,6 +203,8 @@ class LiveScans:
             await live.replay(refs, reopened=request is not None)
         except SpoolError as error:
             raise live.fail(not_kept(error)) from error
+        except ReadersUnavailableError as error:
+            raise live.fail(readers_unavailable(error)) from error
         except Exception as error:
             logger.exception("scan %s could not be taken up", scan_id)
             raise live.fail(internal(error)) from error

@@ -16,12 +16,14 @@ from appliance.inference.serving import Serving
 from appliance.inference.slab_inference import Failure, Result
 from appliance.inference.tasks import TaskOutcome
 from appliance.ingest import SliceRefusedError
+from appliance.ingest.errors import ReadersUnavailableError
 from appliance.live import wire
 from appliance.live.division import Division
 from appliance.live.errors import (
     ScanError,
     inference_failed,
     internal,
+    readers_unavailable,
     results_failed,
     taken_over,
 )
@@ -188,7 +190,7 @@ class LiveScan:
         Raises
         ------
         ScanError
-            When it could not be kept.
+            When it could not be read just now, or not be kept.
         """
         self.last_activity = time.monotonic()
         self._services.metrics.bytes_received.inc(message.ByteSize())
@@ -207,6 +209,8 @@ class LiveScan:
         except SliceRefusedError as refused:
             self._refuse(outbox, message.sequence, claimed_uid(message), refused.refusal)
             return
+        except ReadersUnavailableError as error:  # it costs the call, not the scan
+            raise readers_unavailable(error) from error
         try:
             await self._offer(message, read, outbox, arrived)
         except ScanError as error:

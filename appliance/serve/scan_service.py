@@ -134,7 +134,8 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
                     task.add_done_callback(done)
                 case "end":
                     outcomes = await asyncio.gather(*in_hand, return_exceptions=True)
-                    if any(isinstance(outcome, BaseException) for outcome in outcomes):
+                    failed = any(isinstance(outcome, BaseException) for outcome in outcomes)
+                    if failed or outbox.closed:  # a slice is unanswered: the scan goes on
                         return None
                     abandoned = request.end.abandon
                     return CompletedBy.ABANDONED if abandoned else CompletedBy.END

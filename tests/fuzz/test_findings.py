@@ -12,7 +12,8 @@ import pytest
 
 from appliance.config import ConfigError, load_config
 from appliance.ingest import SliceRefusedError, read_dicom, read_raw
-from appliance.ingest.apart import ADDRESS_SPACE_BYTES, ReaderPool
+from appliance.ingest.apart import ReaderPool
+from appliance.ingest.child import ADDRESS_SPACE_BYTES
 from appliance.ingest.limits import IngestLimits
 from appliance.ingest.tags import Tag
 from appliance.scan.masks import decode_runs
