@@ -147,6 +147,21 @@ class StorageConfig(_Table):
         1024, ge=0, description="With less free on the disk, new scans are refused, MiB"
     )
 
+    retry_s: float = Field(
+        5.0,
+        gt=0,
+        le=60,
+        description="A report that could not be kept is tried again after this, then each time "
+        "after twice as long, up to a minute, s",
+    )
+    busy_s: float = Field(
+        5.0,
+        ge=0,
+        le=60,
+        description="A report waits so long for another process that holds the results before "
+        "its caller is told, s",
+    )
+
     @property
     def tight_bytes(self) -> int:
         return self.tight_mib * _MIB

@@ -34,10 +34,11 @@ from appliance.ingest import IngestLimits
 from appliance.ingest.acceleration import accelerate, gpu_accelerator, gpu_to_decode
 from appliance.ingest.apart import ReaderPool
 from appliance.live.board import Board
-from appliance.live.housekeeping import keep_house, watch_silence
+from appliance.live.housekeeping import keep_house, take_up_again, watch_silence
 from appliance.live.memory import give_back_when_idle, share_places
 from appliance.live.models import ServedModels, chosen_specs
 from appliance.live.reading import SliceReader
+from appliance.live.saving import ReportSaving
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
 from appliance.metrics import Metrics
@@ -167,7 +168,8 @@ class Daemon:
         self._tls = TlsFiles(self._config.tls) if self._config.tls.certificate else None
         spool = await asyncio.to_thread(Spool, storage.state_dir)
         self._closing.push_async_callback(asyncio.to_thread, spool.close)
-        results = await asyncio.to_thread(open_results, storage.state_dir / "results.sqlite")
+        path = storage.state_dir / "results.sqlite"
+        results = await asyncio.to_thread(open_results, path, storage.busy_s)
         self._closing.push_async_callback(asyncio.to_thread, results.close)
         salt = storage.patient_salt or storage.state_dir / SALT_NAME
         self._patient_keys = PatientKeys(load_salt(salt))
@@ -188,6 +190,7 @@ class Daemon:
         await scans.show_finished()
         self._in_background(watch_silence(scans, self._config.scan))
         self._in_background(keep_house(scans, services, storage))
+        self._in_background(take_up_again(scans, min(1.0, storage.retry_s)))
         self._in_background(give_back_when_idle(scans))
         known = self._config.access, bool(self._config.tls.client_ca), services.trail
         http = await self._serve_http(services, PageGuard(*known))
@@ -288,8 +291,10 @@ class Daemon:
             ),
             reader=SliceReader(IngestLimits(), metrics, readers),
             norms=self._norms,
+            saving=ReportSaving(self._config.storage.retry_s),
         )
-        scans = LiveScans(services, limits.max_open_scans, self._config.storage.full_bytes)
+        storage = self._config.storage
+        scans = LiveScans(services, limits.max_open_scans, storage.full_bytes, storage.retry_s)
         self._start_devices(services, scans)
         return services, scans
 

@@ -9,7 +9,8 @@ loudly. It holds NAME=ACTION, several parted by commas; an action is one of
 - ``hang``: the thread sleeps for an hour
 - ``sleep:SECONDS``: the thread sleeps
 
-and may end with ``@N`` (only the Nth time, from 1) or ``@N+`` (from the Nth time on).
+and may end with ``@N`` (only the Nth time, from 1), ``@N-M`` (from the Nth to the Mth time) or
+``@N+`` (from the Nth time on).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import logging
 import os
 import re
 import signal
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -50,7 +52,8 @@ NAMES: Mapping[str, str] = {
     "audit": "an event is about to be written into the audit trail",
 }
 _RULE = re.compile(
-    r"(?P<name>[a-z.]+)=(?P<action>[A-Za-z]+(:[\d.]+)?)(@(?P<first>[1-9]\d*)(?P<on>\+)?)?"
+    r"(?P<name>[a-z.]+)=(?P<action>[A-Za-z]+(:[\d.]+)?)"
+    r"(@(?P<first>[1-9]\d*)((?P<on>\+)|-(?P<last>[1-9]\d*))?)?"
 )
 
 
@@ -61,13 +64,11 @@ class FailpointError(ValueError):
 @dataclass(frozen=True, slots=True)
 class _Rule:
     act: Callable[[], None]
-    first: int | None
-    onwards: bool
+    turns: range
     times: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def meet(self) -> None:
-        now = next(self.times)
-        if self.first is None or now == self.first or (self.onwards and now > self.first):
+        if next(self.times) in self.turns:
             self.act()
 
 
@@ -86,9 +87,17 @@ def plan(text: str) -> dict[str, _Rule]:
             raise FailpointError(f"{VARIABLE}: {part!r} is not NAME=ACTION or NAME=ACTION@N")
         if found["name"] not in NAMES:
             raise FailpointError(f"{VARIABLE}: there is no failpoint {found['name']!r}")
-        first = int(found["first"]) if found["first"] else None
-        rules[found["name"]] = _Rule(_action(found["action"]), first, bool(found["on"]))
+        rules[found["name"]] = _Rule(_action(found["action"]), _turns(found))
     return rules
+
+
+def _turns(found: re.Match[str]) -> range:
+    """The times, from 1, at which a rule acts."""
+    if not found["first"]:
+        return range(1, sys.maxsize)
+    first = int(found["first"])
+    last = int(found["last"] or first)
+    return range(first, sys.maxsize if found["on"] else last + 1)
 
 
 def arm(text: str) -> None:

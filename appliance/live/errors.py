@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import enum
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from appliance.storage.errors import (
+    ResultsBusyError,
+    ResultsConflictError,
+    ResultsCorruptError,
+    SpoolVersionError,
+    StorageError,
+)
+
+logger = logging.getLogger(__name__)
+
 #: How long until a call that was refused may succeed: another scan ends, slices are
-#: forgotten to make room, the daemon is back, models are loaded, memory is free again, s.
+#: forgotten to make room, the daemon is back, models are loaded, memory is free again, storage
+#: works again, s.
 _SCAN_ENDS_S, _ROOM_IS_MADE_S, _RESTARTS_S, _MODELS_LOAD_S = 5.0, 60.0, 3.0, 5.0
-_MEMORY_IS_FREE_S = 2.0
+_MEMORY_IS_FREE_S, _STORAGE_WORKS_S = 2.0, 5.0
+_OF_STORAGE = ("NOT_KEPT", "RESULTS_NOT_KEPT", "RESULTS_UNAVAILABLE")
 
 
 class CallStatus(enum.Enum):
@@ -52,6 +65,11 @@ class ScanError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def of_storage(self) -> bool:
+        """True when storage failed in a way that may pass."""
+        return self.reason in _OF_STORAGE and self.retry_s is not None
 
 
 def taken_over() -> ScanError:
@@ -180,6 +198,7 @@ def not_kept(cause: Exception) -> ScanError:
         "NOT_KEPT",
         f"The appliance could not keep a slice on its disk ({cause}). Slices that were "
         "acknowledged are safe; send the others again.",
+        retry_s=None if isinstance(cause, SpoolVersionError) else _STORAGE_WORKS_S,
     )
 
 
@@ -202,21 +221,39 @@ def inference_failed(cause: Exception) -> ScanError:
     )
 
 
-def results_failed(cause: Exception) -> ScanError:
+def results_failed(cause: StorageError) -> ScanError:
+    passes = not isinstance(cause, ResultsConflictError)
     return ScanError(
         CallStatus.INTERNAL,
         "RESULTS_NOT_KEPT",
-        f"The report could not be kept ({cause}). The slices are kept; opening the scan "
-        "again tries once more.",
+        f"The report could not be kept: {_fault(cause)}. The slices are kept, and the appliance "
+        "tries again by itself; open the scan again for its report.",
+        retry_s=_STORAGE_WORKS_S if passes else None,
     )
 
 
-def results_unavailable(cause: Exception) -> ScanError:
+def results_unavailable(cause: StorageError) -> ScanError:
+    """What is answered; where the results lie is for the log alone."""
+    logger.error("the results cannot be read: %s", cause)
     return ScanError(
         CallStatus.UNAVAILABLE,
         "RESULTS_UNAVAILABLE",
-        f"The appliance cannot read its results ({cause}). Try again soon.",
+        f"The appliance cannot read its results: {_fault(cause)}. Try again soon.",
+        retry_s=_STORAGE_WORKS_S,
     )
+
+
+def _fault(cause: StorageError) -> str:
+    """What is wrong with the results, without the place where they lie."""
+    match cause:
+        case ResultsBusyError():
+            return "another process holds the results database"
+        case ResultsCorruptError():
+            return "the results database is damaged"
+        case ResultsConflictError():
+            return "it contradicts what the results hold"
+        case _:
+            return "the disk does not take it or cannot be read; the appliance's log says more"
 
 
 def internal(cause: BaseException) -> ScanError:

@@ -47,6 +47,16 @@ async def _end_if_silent(live: LiveScan, config: ScanConfig) -> None:
         await live.complete(by)
 
 
+async def take_up_again(scans: LiveScans, interval_s: float = 1.0) -> None:
+    """Take up the scans that storage failed on, each when its time has come, again and again."""
+    while True:
+        await asyncio.sleep(interval_s)
+        try:
+            await scans.take_up_due()
+        except Exception:
+            logger.exception("scans that failed were not taken up; it goes on")
+
+
 async def keep_house(
     scans: LiveScans, services: Services, config: StorageConfig, interval_s: float = 60.0
 ) -> None:

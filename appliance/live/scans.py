@@ -6,9 +6,6 @@ import asyncio
 import hashlib
 import itertools
 import logging
-import math
-import re
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +16,6 @@ from appliance.inference.tasks import TaskOutcome
 from appliance.ingest.errors import ReadersUnavailableError
 from appliance.live import wire
 from appliance.live.errors import (
-    CallStatus,
     ScanError,
     busy,
     disk_full,
@@ -31,6 +27,9 @@ from appliance.live.errors import (
     shutting_down,
     too_many_scans,
 )
+from appliance.live.opening import check_opening
+from appliance.live.retries import Retries
+from appliance.live.saving import FIRST_PAUSE_S
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
 from appliance.scan.slice import Slice
@@ -47,14 +46,8 @@ from breathhold.v1 import triage_pb2, types_pb2
 
 logger = logging.getLogger(__name__)
 
-_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
-_UID_LENGTH = 64
-_STATION_LENGTH = 64
-_PATIENT_ID_LENGTH = 64
 _FINAL = (types_pb2.COMPLETED_BY_END, types_pb2.COMPLETED_BY_COUNT)
 _PAGE = 1000
-#: A scan that failed is taken up again by itself so many times.
-_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +74,23 @@ class LiveScans:
         More scans in progress are refused.
     full_bytes
         With less free on the spool's disk new scans are refused.
+    retry_s
+        What storage failed on is tried again after this, each time after twice as long, s.
     """
 
-    def __init__(self, services: Services, max_open_scans: int, full_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        services: Services,
+        max_open_scans: int,
+        full_bytes: int = 0,
+        retry_s: float = FIRST_PAUSE_S,
+    ) -> None:
         self._services, self._max_open_scans = services, max_open_scans
         self._full_bytes = full_bytes
         self._live: dict[str, LiveScan] = {}
         self._loading: dict[str, asyncio.Task[LiveScan | None]] = {}
         self._removing: dict[str, asyncio.Event] = {}
-        self._attempts: Counter[str] = Counter()
+        self._retries = Retries(retry_s)
         self._generations = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -109,7 +110,7 @@ class LiveScans:
         ScanError
             INVALID_ARGUMENT, FAILED_PRECONDITION, RESOURCE_EXHAUSTED or UNAVAILABLE.
         """
-        _check(request)
+        check_opening(request)
         scan_id = scan_id_of(request.series_instance_uid)
         while True:
             if self._closing:
@@ -123,6 +124,7 @@ class LiveScans:
                 return found
             if not (found.fell_silent or found.ended.is_set()):
                 break
+            found.called_back()
             await found.retired.wait()
         if found.outbox and found.opened.station != request.station:
             raise busy(found.opened.station)
@@ -184,6 +186,10 @@ class LiveScans:
         """Load a scan; whoever asks once this is done asks anew, and is not told its answer."""
         try:
             return await self._from_spool_or_new(scan_id, request)
+        except Exception as error:
+            if request is None and scan_id not in self._live:  # else it says so when it ends
+                self._retries.failed(scan_id, error)
+            raise
         finally:
             del self._loading[scan_id]
 
@@ -264,6 +270,10 @@ class LiveScans:
         self._services.queue.forget(live.scan_id)
         self._services.planes.forget(live.scan_id)
         del self._live[live.scan_id]
+        if live.error:
+            self._retries.failed(live.scan_id, live.error)
+        else:
+            self._retries.forget(live.scan_id)
         try:
             self._services.board.show(live.scan_id, _constant(live.summary()))
         except Exception:
@@ -316,16 +326,23 @@ class LiveScans:
     async def take_up(self) -> None:
         """Go on with the scans that the spool holds and that were not finished, one by one."""
         for scan_id in await asyncio.to_thread(self._services.spool.scans):
-            if scan_id in self._live or self._attempts[scan_id] >= _ATTEMPTS:
-                continue
-            try:
-                if not await self._is_finished(scan_id):
-                    self._attempts[scan_id] += 1
-                    await self._load(scan_id, None)
-            except (ScanError, StorageError) as error:
-                logger.error("scan %s cannot be taken up: %s", scan_id, error)
-            except Exception:
-                logger.exception("scan %s cannot be taken up", scan_id)
+            await self._take_up(scan_id)
+
+    async def take_up_due(self) -> None:
+        """Go on with the scans that storage failed on, as far as their time has come."""
+        for scan_id in self._retries.due():
+            await self._take_up(scan_id)
+
+    async def _take_up(self, scan_id: str) -> None:
+        if scan_id in self._live or not self._retries.may(scan_id):
+            return
+        try:
+            if await self._is_finished(scan_id) or await self._load(scan_id, None) is None:
+                self._retries.forget(scan_id)
+        except (ScanError, StorageError) as error:
+            logger.error("scan %s cannot be taken up: %s", scan_id, error)
+        except Exception:
+            logger.exception("scan %s cannot be taken up", scan_id)
 
     async def _is_finished(self, scan_id: str) -> bool:
         """True when a report covers every kept slice; a silent scan may have more since."""
@@ -344,6 +361,7 @@ class LiveScans:
         done = self._removing[scan_id] = asyncio.Event()
         try:
             await asyncio.to_thread(self._services.spool.remove, scan_id)
+            self._retries.forget(scan_id)
         finally:
             del self._removing[scan_id]
             done.set()
@@ -381,46 +399,3 @@ def _copy(opened: pb.OpenScan) -> pb.OpenScan:
 
 def _constant(summary: triage_pb2.ScanSummary) -> Callable[[], triage_pb2.ScanSummary]:
     return lambda: summary
-
-
-def _check(request: pb.OpenScan) -> None:
-    """Raise when what a caller says of a scan is malformed (UIDs: DICOM PS3.5 section 9)."""
-    if not is_uid(request.series_instance_uid):
-        raise ScanError(
-            CallStatus.INVALID_ARGUMENT,
-            "MALFORMED_UID",
-            "OpenScan needs a Series Instance UID: digits and dots, at most 64 characters.",
-        )
-    study = request.study_instance_uid
-    if study and not is_uid(study):
-        raise ScanError(
-            CallStatus.INVALID_ARGUMENT, "MALFORMED_UID", "The Study Instance UID is malformed."
-        )
-    if len(request.station) > _STATION_LENGTH or not request.station.isprintable():
-        raise ScanError(
-            CallStatus.INVALID_ARGUMENT,
-            "MALFORMED_STATION",
-            f"A station name has at most {_STATION_LENGTH} printable characters.",
-        )
-    _check_patient(request)
-
-
-def _check_patient(request: pb.OpenScan) -> None:
-    """Raise for a patient id or time of acquisition that none can be; neither is repeated."""
-    if len(request.patient_id) > _PATIENT_ID_LENGTH or not request.patient_id.isprintable():
-        raise ScanError(
-            CallStatus.INVALID_ARGUMENT,
-            "MALFORMED_PATIENT_ID",
-            f"A patient id has at most {_PATIENT_ID_LENGTH} printable characters.",
-        )
-    if not 0 <= request.acquired_unix_s < math.inf:
-        raise ScanError(
-            CallStatus.INVALID_ARGUMENT,
-            "MALFORMED_TIME",
-            "The time of acquisition is given in seconds since 1970.",
-        )
-
-
-def is_uid(text: str) -> bool:
-    """True for a well-formed DICOM UID."""
-    return len(text) <= _UID_LENGTH and _UID.fullmatch(text) is not None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from appliance.access.audit import AuditTrail
 from appliance.followup.follow_ups import FollowUps
@@ -13,6 +13,7 @@ from appliance.inference.tasks import TaskQueue
 from appliance.live.board import Board
 from appliance.live.models import ServedModels
 from appliance.live.reading import SliceReader
+from appliance.live.saving import ReportSaving
 from appliance.metrics import Metrics
 from appliance.quantify.norms import NO_NORMS, Norms
 from appliance.scan.scan import ScanPolicy
@@ -34,6 +35,8 @@ class Services:
         Where bytes become HU, by the reader.
     trail
         Who did what.
+    saving
+        By which reports get into the results.
     policy
         But for the shapes of slabs, which each scan has of its edition.
     norms
@@ -54,3 +57,4 @@ class Services:
     policy: ScanPolicy
     reader: SliceReader
     norms: Norms = NO_NORMS
+    saving: ReportSaving = field(default_factory=ReportSaving)

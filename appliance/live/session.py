@@ -31,6 +31,7 @@ from appliance.live.keeping import KeptSlices
 from appliance.live.masks import MaskBook
 from appliance.live.outbox import Outbox
 from appliance.live.reading import claimed_uid
+from appliance.live.reporting import make_report
 from appliance.live.services import Services
 from appliance.scan.events import (
     Accepted,
@@ -46,8 +47,7 @@ from appliance.scan.events import (
 )
 from appliance.scan.scan import Scan
 from appliance.scan.slice import Slice
-from appliance.scan.summary import summarize
-from appliance.scan.verdicts import Notice, NoticeReason, Refusal
+from appliance.scan.verdicts import Notice, Refusal
 from appliance.storage.errors import StorageError
 from appliance.storage.record import RecordKind, RecordRef
 from breathhold.v1 import scan_pb2 as pb
@@ -55,16 +55,6 @@ from breathhold.v1 import triage_pb2, types_pb2
 
 logger = logging.getLogger(__name__)
 
-_FAILED = {
-    "lobes": Notice(
-        NoticeReason.LOBES_FAILED,
-        "The lobes could not be told apart: there are no scores by lobe.",
-    ),
-    "segments": Notice(
-        NoticeReason.SEGMENTS_FAILED,
-        "The lung segments could not be told apart: there are no scores by segment.",
-    ),
-}
 #: Signals that are only want of slices: a scan they ended goes on when its caller is back.
 SILENT = (CompletedBy.QUIET, CompletedBy.ABANDONED)
 
@@ -128,6 +118,8 @@ class LiveScan:
         self._score_number = 0
         self._refused = 0
         self._reporting: asyncio.Task[None] | None = None
+        self._unsaved: ScanError | None = None
+        self._called_back = False
 
     # -- callers
 
@@ -292,9 +284,17 @@ class LiveScan:
             self.error, self.state = error, types_pb2.SCAN_STATE_FAILED
             self.ended.set()
             self._division.forget()
+            if self._reporting:
+                self._reporting.cancel()
             if self.outbox:
                 self.outbox.close(error)
         return error
+
+    def called_back(self) -> None:
+        """Its caller is back though it fell silent: a report that is not taken is not wanted."""
+        self._called_back = True
+        if self._unsaved:
+            self.fail(self._unsaved)
 
     # -- after a restart
 
@@ -425,11 +425,8 @@ class LiveScan:
             divided = await self._divided()
             if self.ended.is_set():
                 return
-            report = self._report_message(divided)
-            taken = [header.acquisition for header in self._scan.headers.values()]
-            origin = await self._services.follow_ups.link(report, taken, self.opened)
-            results, line = self._services.results, self._reported_summary(report)
-            await results.run(results.save_report, report, self._masks.final(), line, origin)
+            made = self._report_message(divided)
+            report = await self._services.saving.save(lambda: self._save(made), self._not_saved)
         except StorageError as error:
             self.fail(results_failed(error))
         except Exception as error:
@@ -437,6 +434,26 @@ class LiveScan:
             self.fail(internal(error))
         else:
             self._end_with(report)
+
+    async def _save(self, made: types_pb2.Report) -> types_pb2.Report:
+        """Save the report as of now."""
+        report = types_pb2.Report()
+        report.CopyFrom(made)
+        self._time(report)
+        taken = [header.acquisition for header in self._scan.headers.values()]
+        origin = await self._services.follow_ups.link(report, taken, self.opened)
+        results, line = self._services.results, self._reported_summary(report)
+        await results.run(results.save_report, report, self._masks.final(), line, origin)
+        return report
+
+    def _not_saved(self, error: StorageError) -> None:
+        """Tell who asked; the report waits until the store takes it, or its slices are all left."""
+        logger.error("scan %s: the report is not saved yet: %s", self.scan_id, error)
+        self._unsaved = results_failed(error)
+        if self.outbox:
+            self.outbox.close(self._unsaved)
+        if self._called_back:
+            self.fail(self._unsaved)
 
     async def _divided(self) -> Divided | None:
         """What became of lobes and segments; None where they are not looked for."""
@@ -450,28 +467,16 @@ class LiveScan:
         return await self._division.of(job)
 
     def _report_message(self, divided: Divided | None) -> types_pb2.Report:
-        found = divided.found if divided else {}
-        tallies = {role: parts.tallies for role, parts in found.items()}
-        summary = summarize(self._scan, self._services.norms, tallies)
         served = self._served or Serving(self._serving.engines)
-        engines = dict(served.engines_for(summary.section))
-        engines |= {role: parts.engine for role, parts in found.items()}
-        report = wire.report_message(
-            self.scan_id,
-            self.opened.study_instance_uid,
-            self.opened.series_instance_uid,
-            summary,
-            engines,
-        )
-        for role in divided.failed if divided else ():
-            report.warnings.append(wire.warning_message(_FAILED[role]))
         notices = (*([self._notice] if self._notice else []), *served.notices)
-        report.warnings.extend(map(wire.warning_message, notices))
+        norms = self._services.norms
+        return make_report(self.scan_id, self.opened, self._scan, norms, served, divided, notices)
+
+    def _time(self, report: types_pb2.Report) -> None:
         report.timing.last_slice_to_report_s = time.monotonic() - self.last_slice
         report.timing.opened_unix_s = self.opened_unix_s
         report.timing.reported_unix_s = time.time()
         report.timing.slices_refused = self._refused
-        return report
 
     def _end_with(self, report: types_pb2.Report) -> None:
         self.report, self.state = report, report.state

@@ -9,16 +9,21 @@ from contextlib import closing
 from pathlib import Path
 
 from appliance.storage.errors import ResultsCorruptError
-from appliance.storage.results import ResultsStore
+from appliance.storage.results import BUSY_TIMEOUT_S, ResultsStore
 
 logger = logging.getLogger(__name__)
 
 
-def open_results(path: Path) -> ResultsStore:
+def open_results(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> ResultsStore:
     """The results, checked; in place of a damaged file an empty one.
 
     Scans whose slices the spool still holds are reported anew. The damaged file stays
     beside the new one for an operator to look at.
+
+    Parameters
+    ----------
+    busy_timeout_s
+        As of :class:`ResultsStore`.
 
     Raises
     ------
@@ -26,12 +31,12 @@ def open_results(path: Path) -> ResultsStore:
         As :class:`ResultsStore`.
     """
     try:
-        store = ResultsStore(path)
+        store = ResultsStore(path, busy_timeout_s=busy_timeout_s)
     except ResultsCorruptError as error:
-        return _anew(path, str(error))
+        return _anew(path, str(error), busy_timeout_s)
     if fault := _damage(path):
         store.close()
-        return _anew(path, fault)
+        return _anew(path, fault, busy_timeout_s)
     return store
 
 
@@ -45,7 +50,7 @@ def _damage(path: Path) -> str:
     return "" if found == "ok" else str(found)
 
 
-def _anew(path: Path, fault: str) -> ResultsStore:
+def _anew(path: Path, fault: str, busy_timeout_s: float) -> ResultsStore:
     aside = _free_name(path)
     logger.error(
         "%s is damaged (%s): it is kept as %s, and what the spool holds is reported anew",
@@ -57,7 +62,7 @@ def _anew(path: Path, fault: str) -> ResultsStore:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.replace(aside.with_name(aside.name + suffix))
-    return ResultsStore(path)
+    return ResultsStore(path, busy_timeout_s=busy_timeout_s)
 
 
 def _free_name(path: Path) -> Path:

@@ -33,6 +33,15 @@ def test_from_a_turn_on() -> None:
             rule.meet()
 
 
+def test_between_two_turns() -> None:
+    rule = plan("engine=fault@2-3")["engine"]
+    rule.meet()
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            rule.meet()
+    rule.meet()
+
+
 @pytest.mark.parametrize(
     "text", ["spool.write", "nowhere=kill", "spool.write=EXPLODE", "engine=kill@0", "engine=sleep"]
 )

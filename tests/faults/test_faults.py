@@ -9,12 +9,14 @@ import sqlite3
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import grpc
 import pytest
 
+from appliance.client import ScanClient
 from appliance.client.errors import ClientError, from_rpc
 from appliance.live.scans import scan_id_of
 from appliance.storage.record import Record, RecordKind
@@ -81,7 +83,7 @@ def send_until_reported(life: Life) -> tuple[Answers, list[ClientError]]:
 def test_a_fault_that_passes(
     repository: Path, tmp_path: Path, undisturbed: Answers, plan: str, reason: str | None
 ) -> None:
-    with Life(tmp_path, repository, plan) as life:
+    with Life(tmp_path, repository, plan, storage=impatient(tmp_path)) as life:
         answers, errors = send_until_reported(life)
         assert same(answers, undisturbed)
         assert [error.reason for error in errors] == ([reason] if reason else [])
@@ -111,21 +113,103 @@ def test_an_engine_that_hangs_is_told_by_health(repository: Path, tmp_path: Path
         call.close()
 
 
-def test_results_that_another_process_holds(
+def test_results_that_another_process_holds_for_a_moment(
     repository: Path, tmp_path: Path, undisturbed: Answers
 ) -> None:
     """A backup that locks the database for a while delays reports and loses none."""
     with Life(tmp_path, repository) as life:
-        other = sqlite3.connect(tmp_path / "results.sqlite", isolation_level=None)
-        other.execute("BEGIN EXCLUSIVE")
-        call = Call(life.grpc, OPEN)
-        call.send_slices(raw_slices(_SLICES))
-        call.end()
-        call.wait_for_answers(_SLICES)
-        time.sleep(1.0)
-        other.execute("ROLLBACK")
-        other.close()
+        with held(tmp_path):
+            call = Call(life.grpc, OPEN)
+            call.send_slices(raw_slices(_SLICES))
+            call.end()
+            call.wait_for_answers(_SLICES)
+            time.sleep(1.0)
         assert same(call.result(), undisturbed)
+
+
+def test_results_that_another_process_holds_for_long(
+    repository: Path, tmp_path: Path, undisturbed: Answers
+) -> None:
+    """Callers are told; the report is there soon after the lock is gone, with no one's help."""
+    with Life(tmp_path, repository, storage=impatient(tmp_path)) as life:
+        with held(tmp_path):
+            assert error_of(send_scan(life.grpc, OPEN, raw_slices(_SLICES))).retry_s == 5.0
+            other = pb.OpenScan(series_instance_uid="1.2.4", station="CT1")
+            answers = send_scan(life.grpc, other, raw_slices(12, 20.0, "1.2.4"))
+            assert error_of(answers).reason == "RESULTS_NOT_KEPT"
+            assert "sqlite" not in error_of(answers).message
+            assert eventually(lambda: life.log_text().count("is not saved yet") > 8)
+            assert not reported(life, OPEN.series_instance_uid)
+        assert eventually(lambda: reported(life, OPEN.series_instance_uid), 5)
+        assert eventually(lambda: reported(life, "1.2.4"), 5)
+        assert same(send_scan(life.grpc, OPEN, []), undisturbed)
+
+
+def test_a_report_that_finds_the_disk_full_for_long(
+    repository: Path, tmp_path: Path, undisturbed: Answers
+) -> None:
+    plan = "results.save=ENOSPC@1-5"
+    with Life(tmp_path, repository, plan, storage=impatient(tmp_path)) as life:
+        assert error_of(send_scan(life.grpc, OPEN, raw_slices(_SLICES))).reason == (
+            "RESULTS_NOT_KEPT"
+        )
+        assert eventually(lambda: reported(life, OPEN.series_instance_uid))
+        assert same(send_scan(life.grpc, OPEN, []), undisturbed)
+
+
+def test_a_caller_that_waits_for_a_report_gets_it_when_it_is_kept(
+    repository: Path, tmp_path: Path, undisturbed: Answers
+) -> None:
+    storage = impatient(tmp_path, retry_s=1.0)
+    with Life(tmp_path, repository, "results.save=ENOSPC@1", storage=storage) as life:
+        send_scan(life.grpc, OPEN, raw_slices(_SLICES))
+        again = Call(life.grpc, OPEN)
+        assert same(again.result(), undisturbed)
+        assert again.answers.opened is not None
+        assert again.answers.opened.state == types_pb2.SCAN_STATE_COMPLETING
+
+
+def test_a_full_disk_when_a_scan_ends_is_waited_for(
+    repository: Path, tmp_path: Path, undisturbed: Answers
+) -> None:
+    """The end cannot be kept, nor a scan that is gone be closed: it is tried until it can."""
+    plan = f"spool.write=ENOSPC@{_SLICES + 2}-{_SLICES + 6}"
+    settings = {"abandon_s": 0.2}
+    with Life(tmp_path, repository, plan, storage=impatient(tmp_path), scan=settings) as life:
+        call = Call(life.grpc, OPEN)
+        for count, one in enumerate(raw_slices(_SLICES), start=1):  # each synced by itself
+            call.send_slices([one])
+            call.wait_for_answers(count)
+        call.end()
+        assert error_of(call.result()).reason == "NOT_KEPT"
+        assert eventually(lambda: reported(life, OPEN.series_instance_uid))
+        assert send_scan(life.grpc, OPEN, []).final_report.scores == undisturbed.final_report.scores
+
+
+@contextmanager
+def held(state: Path) -> Iterator[None]:
+    """Another process holds the results."""
+    other = sqlite3.connect(state / "results.sqlite", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
+
+
+def impatient(state: Path, retry_s: float = 0.05) -> dict[str, object]:
+    """Storage that is given up, and asked again, soon."""
+    return {"state_dir": str(state), "busy_s": 0.05, "retry_s": retry_s}
+
+
+def reported(life: Life, series: str) -> bool:
+    with ScanClient(life.grpc) as client:
+        try:
+            client.report(series)
+        except ClientError as error:
+            if error.reason == "NOT_REPORTED":
+                return False
+            raise
+        return True
 
 
 @pytest.mark.parametrize("place", [0, 5000])

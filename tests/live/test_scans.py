@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -27,6 +28,7 @@ from appliance.live.errors import ScanError, internal
 from appliance.live.housekeeping import keep_house
 from appliance.live.models import ServedModels
 from appliance.live.reading import SliceReader
+from appliance.live.retries import MOST_FAILURES, Retries
 from appliance.live.scans import LiveScans, scan_id_of
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
@@ -34,11 +36,12 @@ from appliance.metrics import Metrics
 from appliance.scan.events import CompletedBy
 from appliance.scan.scan import ScanPolicy
 from appliance.storage.choices import CHOICES_NAME
-from appliance.storage.errors import SpoolReadError, SpoolWriteError
+from appliance.storage.errors import ResultsUnavailableError, SpoolReadError, SpoolWriteError
 from appliance.storage.record import Record, RecordKind
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
 from breathhold.v1 import scan_pb2 as pb
+from breathhold.v1 import types_pb2
 from engines.models import load_repository
 from tests.tiny_models import write_tiny_repository
 
@@ -179,6 +182,78 @@ def test_however_a_scan_ends_it_lets_go_of_its_models(
             return scans._services.devices.shelf._holders[edition]
 
     assert asyncio.run(holders()) == 1
+
+
+def test_a_silent_scan_whose_report_is_not_taken_goes_on_when_its_caller_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise ResultsUnavailableError("the disk is full")
+
+    edition = Edition.of(load_repository(write_tiny_repository(tmp_path / "models")))
+
+    async def go_on() -> bool:
+        async with live_scans(tmp_path, edition) as scans:
+            monkeypatch.setattr(scans._services.results, "save_report", full)
+            before = await opened(scans)
+            await before.complete(CompletedBy.ABANDONED)
+            while not before._unsaved:
+                await asyncio.sleep(0.01)
+            after = await asyncio.wait_for(opened(scans), 10)
+            assert before.error
+            assert before.error.reason == "RESULTS_NOT_KEPT"
+            return after is not before and after.state == types_pb2.SCAN_STATE_RECEIVING
+
+    assert asyncio.run(go_on())
+
+
+def test_a_scan_that_fails_by_its_own_fault_is_given_up_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tries = 0
+
+    async def replay(live: LiveScan, refs: object, *, reopened: bool) -> None:
+        nonlocal tries
+        tries += 1
+        if tries < 20:
+            raise SpoolReadError("the log", OSError(errno.EIO, ""))
+        raise RuntimeError
+
+    async def take_up_often() -> None:
+        async with live_scans(tmp_path) as scans:
+            record = Record(RecordKind.OPEN, "", OPEN.SerializeToString())
+            await scans._services.spool.append(SCAN_ID, record)
+            for _ in range(40):
+                scans._retries._due.clear()
+                await scans.take_up()
+                while scans._tasks:
+                    await asyncio.wait(scans._tasks)
+
+    monkeypatch.setattr(LiveScan, "replay", replay)
+    asyncio.run(take_up_often())
+    assert tries == 19 + MOST_FAILURES
+    assert caplog.text.count("is not taken up by itself any more") == 1
+
+
+def test_storage_that_fails_is_asked_again_soon_and_then_ever_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    retries, waited = Retries(first_pause_s=5.0), []
+    for _ in range(6):
+        retries.failed("ab", SpoolReadError("the log", OSError(errno.EIO, "")))
+        assert not retries.may("ab")
+        assert not retries.due()
+        since = now
+        while not retries.may("ab"):
+            now += 1
+        assert retries.due() == ["ab"]
+        waited.append(now - since)
+    assert waited == [5, 10, 20, 40, 60, 60]
+    retries.forget("ab")
+    assert retries.may("ab")
+    assert not retries.due()
 
 
 def test_housekeeping_outlives_a_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
