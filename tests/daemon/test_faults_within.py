@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -64,6 +65,7 @@ def daemon_within(
         stop.set()
         thread.join(60)
         assert not thread.is_alive()
+        gc.collect()  # its pipelines and their threads go now, not in the middle of another test
 
 
 def left_by_a_kill(folder: Path, repository: Path) -> Path:
