@@ -115,13 +115,15 @@ class LiveScans:
         while True:
             if self._closing:
                 raise shutting_down()
+            if await self._owner(scan_id) not in ("", request.caller):
+                raise not_yours()
             found = await self._find(scan_id, request)
             if found is None:
                 continue
-            if not await self._is_callers(found, request):
-                raise not_yours()
             if isinstance(found, FinishedScan):
                 return found
+            if found.opened.caller not in ("", request.caller):  # opened it meanwhile
+                raise not_yours()
             if not (found.fell_silent or found.ended.is_set()):
                 break
             found.called_back()
@@ -133,19 +135,22 @@ class LiveScans:
         found.opened.priority = wire.urgency(request.priority)
         return found
 
-    async def _is_callers(self, found: LiveScan | FinishedScan, request: pb.OpenScan) -> bool:
-        """Whether the caller sent this scan before, or nobody knows who did."""
-        if isinstance(found, LiveScan):
-            return found.opened.caller in ("", request.caller)
-        return await self._owner(found.scan_id) in ("", request.caller)
-
     async def _owner(self, scan_id: str) -> str:
-        """Who sent a finished scan; empty when nobody knows."""
+        """Who sends or sent a scan, looked up without touching it; empty when nobody knows."""
+        if live := self._live.get(scan_id):
+            return live.opened.caller
+        results, spool = self._services.results, self._services.spool
         try:
-            summary = await self._services.results.run(self._services.results.summary, scan_id)
+            summary = await results.run(results.summary, scan_id)
+            if summary and summary.caller:
+                return summary.caller
+            first = await asyncio.to_thread(spool.first, scan_id)
+        except SpoolError as error:
+            raise not_kept(error) from error
         except StorageError as error:
             raise results_unavailable(error) from error
-        return summary.caller if summary else ""
+        opening = first is not None and first.kind is RecordKind.OPEN
+        return pb.OpenScan.FromString(first.payload).caller if first and opening else ""
 
     async def _find(self, scan_id: str, request: pb.OpenScan) -> LiveScan | FinishedScan | None:
         """The scan; None when it was being looked for in the spool and was not there."""

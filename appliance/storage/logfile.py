@@ -10,8 +10,8 @@ from pathlib import Path
 
 from appliance.failpoints import hit
 from appliance.storage import files
-from appliance.storage.errors import SpoolReadError, SpoolWriteError
-from appliance.storage.reader import LogContent, LogReader
+from appliance.storage.errors import SpoolCorruptError, SpoolReadError, SpoolWriteError
+from appliance.storage.reader import LogContent, LogReader, read_payload
 from appliance.storage.record import (
     FILE_HEADER_BYTES,
     Record,
@@ -171,5 +171,26 @@ def read_log(path: Path) -> LogContent | None:
             if size < FILE_HEADER_BYTES:
                 return None
             return LogReader(file, path.parent.name, size).content()
+    except OSError as error:
+        raise SpoolReadError(f"reading the log of scan {path.parent.name}", error) from error
+
+
+def first_record(path: Path) -> Record | None:
+    """Read what a log begins with; None when there is no log, or no sound first record.
+
+    Raises
+    ------
+    SpoolVersionError
+        When a newer Breathhold wrote it.
+    SpoolReadError
+        When the system refuses.
+    """
+    try:
+        with path.open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            ref = next(LogReader(file, path.parent.name, size).records())
+        return Record(ref.kind, ref.key, read_payload(path, ref))
+    except (FileNotFoundError, SpoolCorruptError, StopIteration):
+        return None
     except OSError as error:
         raise SpoolReadError(f"reading the log of scan {path.parent.name}", error) from error

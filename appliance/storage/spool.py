@@ -31,7 +31,7 @@ from appliance.storage.errors import (
 )
 from appliance.storage.layout import SpoolFolder
 from appliance.storage.lock import StateLock
-from appliance.storage.logfile import LogFile, cut, repair
+from appliance.storage.logfile import LogFile, cut, first_record, repair
 from appliance.storage.reader import LogReader, read_payload
 from appliance.storage.record import Record, RecordRef
 from appliance.storage.writer import GroupWriter
@@ -173,6 +173,20 @@ class Spool:
     def scans(self) -> list[str]:
         """Return the ids of the scans that have a log, those not recovered yet too. Blocks."""
         return self._folder.scans()
+
+    def first(self, scan_id: str) -> Record | None:
+        """Return what a scan's log begins with, of an earlier run's log too. Blocks.
+
+        Nothing is changed by looking. None when there is no log, or no sound first record.
+
+        Raises
+        ------
+        SpoolVersionError
+            When a newer Breathhold wrote it.
+        SpoolReadError
+            When it cannot be read.
+        """
+        return first_record(self._folder.log_path(scan_id))
 
     def recover(self, scan_id: str) -> RecoveredScan:
         """Open the log of an earlier run, or one that broke, to go on with it. Blocks.

@@ -125,8 +125,8 @@ def test_one_scan_that_cannot_be_taken_up_holds_no_other_back(tmp_path: Path) ->
     assert asyncio.run(taken_up()) == ids[1:]
 
 
-async def opened(scans: LiveScans) -> LiveScan:
-    live = await scans.open(OPEN)
+async def opened(scans: LiveScans, caller: str = "") -> LiveScan:
+    live = await scans.open(copy(OPEN, caller))
     assert isinstance(live, LiveScan)
     return live
 
@@ -135,8 +135,8 @@ async def broken_off(scans: LiveScans, monkeypatch: pytest.MonkeyPatch) -> None:
     (await opened(scans)).fail(internal(RuntimeError()))
 
 
-async def abandoned(scans: LiveScans, monkeypatch: pytest.MonkeyPatch) -> None:
-    live = await opened(scans)
+async def abandoned(scans: LiveScans, monkeypatch: object = None, caller: str = "") -> None:
+    live = await opened(scans, caller)
     await live.complete(CompletedBy.ABANDONED)
     await live.ended.wait()
     assert live.report
@@ -182,6 +182,37 @@ def test_however_a_scan_ends_it_lets_go_of_its_models(
             return scans._services.devices.shelf._holders[edition]
 
     assert asyncio.run(holders()) == 1
+
+
+def copy(opening: pb.OpenScan, caller: str) -> pb.OpenScan:
+    named = pb.OpenScan(caller=caller)
+    named.MergeFrom(opening)
+    return named
+
+
+@pytest.mark.parametrize("reported", [True, False])
+def test_another_callers_scan_is_refused_and_left_as_it_is(tmp_path: Path, reported: bool) -> None:
+    """Whether it was reported for want of slices, or lies in the spool since an earlier run."""
+    edition = Edition.of(load_repository(write_tiny_repository(tmp_path / "models")))
+    log = tmp_path / "spool" / SCAN_ID / "scan.log"
+
+    async def refused() -> None:
+        async with live_scans(tmp_path, edition) as scans:
+            await scans.open(copy(OPEN, "CT1"))
+            if reported:
+                await abandoned(scans, caller="CT1")
+        async with live_scans(tmp_path, edition) as scans:
+            await scans.show_finished()
+            results, board = scans._services.results, scans._services.board
+            before = log.read_bytes(), results.report(SCAN_ID), board.summaries()
+            with pytest.raises(ScanError, match="Another caller"):
+                await scans.open(copy(OPEN, "CT2"))
+            assert not scans._live
+            assert (log.read_bytes(), results.report(SCAN_ID), board.summaries()) == before
+            assert (before[1] is not None) == reported
+            assert isinstance(await scans.open(copy(OPEN, "CT1")), LiveScan)
+
+    asyncio.run(refused())
 
 
 def test_a_silent_scan_whose_report_is_not_taken_goes_on_when_its_caller_is_back(
