@@ -100,8 +100,9 @@ class ReaderPool:
         with self._lock:
             self._closed = True
         waiting = []
-        while not self._idle.empty():
-            waiting.append(self._idle.get())
+        with contextlib.suppress(queue.Empty):
+            while True:
+                waiting.append(self._idle.get_nowait())
         for place in waiting:
             place.end()
             self._idle.put(place)

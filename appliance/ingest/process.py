@@ -91,16 +91,13 @@ class ReaderProcess:
         ReaderDiedError
             When it died of it or answers nonsense; it is ended.
         """
-        self._shared[: len(dicom)] = dicom
         try:
-            self._link.send(SIZE.pack(len(dicom)))
-        except OSError as error:
-            raise ReaderDiedError(self._words()) from error
-        try:
-            return decode(self._packet(patience_s), self._limits)
-        except AnswerError as error:
-            self.end()
-            raise ReaderDiedError(f"its answer cannot be read: {error}") from error
+            return self._answer(dicom, patience_s)
+        except ReaderDiedError:
+            raise
+        except BaseException:
+            self.end()  # with this answer unread it would answer about the slice before, for ever
+            raise
 
     def plane(self, shape: tuple[int, int]) -> npt.NDArray[np.int16]:
         """The HU plane of the slice it answered about last."""
@@ -111,6 +108,18 @@ class ReaderProcess:
         self._shared.close()
         self._process.kill()
         self._process.wait()
+
+    def _answer(self, dicom: bytes, patience_s: float) -> Answer:
+        self._shared[: len(dicom)] = dicom
+        try:
+            self._link.send(SIZE.pack(len(dicom)))
+        except OSError as error:
+            raise ReaderDiedError(self._words()) from error
+        try:
+            return decode(self._packet(patience_s), self._limits)
+        except AnswerError as error:
+            self.end()
+            raise ReaderDiedError(f"its answer cannot be read: {error}") from error
 
     def _packet(self, patience_s: float) -> bytes:
         """What it sends next, whole: packets have ends, and are cut where they are too long."""

@@ -20,6 +20,7 @@ from appliance.failpoints import VARIABLE
 from appliance.ingest import DEFAULT_LIMITS, SliceRefusedError, read_dicom
 from appliance.ingest.apart import ReaderPool
 from appliance.ingest.errors import ReadersUnavailableError
+from appliance.ingest.process import ReaderProcess
 from appliance.ingest.tags import Tag
 from appliance.scan.verdicts import RefusalReason
 from calibration.phantom import make_phantom, write_dicom_series
@@ -125,6 +126,21 @@ def test_processes_that_die_while_idle_cost_no_slice_and_no_try(
         assert [pool.read(dicom).header.digest for dicom in files[:2]]
     finally:
         pool.close()
+
+
+def test_an_answer_that_was_not_read_is_not_that_of_the_next_slice(
+    pool: ReaderPool, files: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_memory(*_: object) -> bytes:
+        raise MemoryError
+
+    pool.read(files[0])
+    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+        patched.setattr(ReaderProcess, "_packet", without_memory)
+        pool.read(files[0])
+    there, here = pool.read(files[1]), read_dicom(files[1], DEFAULT_LIMITS)
+    assert there.header == here.header
+    np.testing.assert_array_equal(there.hu, here.hu)
 
 
 def test_a_box_without_processes_says_nothing_of_the_slice(files: list[bytes]) -> None:
