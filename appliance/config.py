@@ -146,6 +146,12 @@ class StorageConfig(_Table):
     full_mib: int = Field(
         1024, ge=0, description="With less free on the disk, new scans are refused, MiB"
     )
+    stall_s: float = Field(
+        30.0,
+        gt=0,
+        description="A sync or a change of the results that takes longer makes the daemon "
+        "unhealthy, and whoever waits is told so, s",
+    )
 
     retry_s: float = Field(
         5.0,
@@ -275,6 +281,12 @@ class Config(_Table):
     def _tight_before_full(self) -> Self:
         if self.storage.tight_mib < self.storage.full_mib:
             raise ValueError("storage.tight_mib must not be below storage.full_mib")
+        return self
+
+    @model_validator(mode="after")
+    def _busy_before_stalled(self) -> Self:
+        if self.storage.stall_s <= self.storage.busy_s:
+            raise ValueError("storage.stall_s must be above storage.busy_s")
         return self
 
     @model_validator(mode="after")

@@ -50,6 +50,7 @@ from appliance.serve.guard import Guard
 from appliance.serve.http import HttpSide
 from appliance.serve.listening import HttpPort
 from appliance.serve.page_guard import PageGuard
+from appliance.stopping import LastResort, closed, leave
 from appliance.storage.choices import CHOICES_NAME, Choices, load_choices
 from appliance.storage.recovery import open_results
 from appliance.storage.results import ResultsStore
@@ -100,14 +101,24 @@ def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> 
         When the service manager's variables in the environment are wrong.
     """
     share_places()
-    asyncio.run(_run_until_signalled(config, ready))
+    last_resort = LastResort()
+    asyncio.run(_run_until_signalled(config, ready, last_resort))
+    last_resort.disarm()
 
 
-async def _run_until_signalled(config: Config, ready: Callable[[Addresses], None] | None) -> None:
+async def _run_until_signalled(
+    config: Config, ready: Callable[[Addresses], None] | None, last_resort: LastResort
+) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        if not stop.is_set():
+            last_resort.arm(config.server.shutdown_grace_s + _CLOSING_S)
+            stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, told)
     daemon = Daemon(config, ServiceManager.from_environment())
     try:
         addresses = await _unless(stop, daemon.start())
@@ -117,6 +128,8 @@ async def _run_until_signalled(config: Config, ready: Callable[[Addresses], None
         logger.info("stopping")
     finally:
         await daemon.stop()
+        if daemon.left_behind:
+            leave("the disk hangs")
 
 
 async def _unless(stop: asyncio.Event, start: Coroutine[Any, Any, Addresses]) -> Addresses | None:
@@ -144,7 +157,8 @@ class Daemon:
     def __init__(self, config: Config, manager: ServiceManager | None = None) -> None:
         self._config, self._manager = config, manager or ServiceManager()
         self._closing = contextlib.AsyncExitStack()
-        self._serving = self._accelerated = False
+        self._serving = self._accelerated = self.left_behind = False
+        self._stores: list[Spool | ResultsStore] = []
         self._loader = EngineLoader()
         self._devices = DevicePool([], None, InferenceQueue())
 
@@ -166,11 +180,7 @@ class Daemon:
         warn_if_on()
         storage = self._config.storage
         self._tls = TlsFiles(self._config.tls) if self._config.tls.certificate else None
-        spool = await asyncio.to_thread(Spool, storage.state_dir)
-        self._closing.push_async_callback(asyncio.to_thread, spool.close)
-        path = storage.state_dir / "results.sqlite"
-        results = await asyncio.to_thread(open_results, path, storage.busy_s)
-        self._closing.push_async_callback(asyncio.to_thread, results.close)
+        spool, results = await self._open_stores()
         salt = storage.patient_salt or storage.state_dir / SALT_NAME
         self._patient_keys = PatientKeys(load_salt(salt))
         repository = self._config.engine.repository
@@ -212,6 +222,19 @@ class Daemon:
         self._closing.callback(services.trail.note, Event.STOPPED)
         self._in_background(keep_told(self._manager, lambda: self._beating, status))
         return Addresses(address, http)
+
+    async def _open_stores(self) -> tuple[Spool, ResultsStore]:
+        storage = self._config.storage
+        spool = await asyncio.to_thread(Spool, storage.state_dir, stall_s=storage.stall_s)
+        self._closing.push_async_callback(self._close, spool)
+        path = storage.state_dir / "results.sqlite"
+        results = await asyncio.to_thread(open_results, path, storage.busy_s, storage.stall_s)
+        self._closing.push_async_callback(self._close, results)
+        self._stores = [spool, results]
+        return spool, results
+
+    async def _close(self, store: Spool | ResultsStore) -> None:
+        self.left_behind |= not await closed(store.close, lambda: store.stalled)
 
     def _loaded(self, specs: Sequence[ModelSpec], queue: TaskQueue) -> DevicePool:
         engine = self._config.engine
@@ -327,7 +350,12 @@ class Daemon:
     @property
     def _beating(self) -> bool:
         """What the watchdog hears; a scan that cannot be inferred is no reason to restart."""
-        return self._serving and self._devices.beating(self._config.engine.stall_s)
+        inferring = self._devices.beating(self._config.engine.stall_s)
+        return self._serving and inferring and not self._storage_stalled
+
+    @property
+    def _storage_stalled(self) -> bool:
+        return any(store.stalled for store in self._stores)
 
     @property
     def _healthy(self) -> bool:
@@ -340,7 +368,8 @@ class Daemon:
             for engine in self._devices.serving.engines.values()
         )
         devices = ", ".join(f"{one.name} {one.state.value}" for one in self._devices.devices)
-        state = "Serving" if self._healthy else "Not serving: inference hangs or fails"
+        fault = "the disk hangs" if self._storage_stalled else "inference hangs or fails"
+        state = "Serving" if self._healthy else f"Not serving: {fault}"
         progress = f"scans in progress: {len(scans.in_progress)}"
         return f"{state}; {progress}; engines: {engines}; devices: {devices}"
 

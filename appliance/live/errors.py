@@ -13,16 +13,17 @@ from appliance.storage.errors import (
     ResultsCorruptError,
     SpoolVersionError,
     StorageError,
+    StorageStalledError,
 )
 
 logger = logging.getLogger(__name__)
 
 #: How long until a call that was refused may succeed: another scan ends, slices are
 #: forgotten to make room, the daemon is back, models are loaded, memory is free again, storage
-#: works again, s.
+#: works again, a disk answers again, s.
 _SCAN_ENDS_S, _ROOM_IS_MADE_S, _RESTARTS_S, _MODELS_LOAD_S = 5.0, 60.0, 3.0, 5.0
-_MEMORY_IS_FREE_S, _STORAGE_WORKS_S = 2.0, 5.0
-_OF_STORAGE = ("NOT_KEPT", "RESULTS_NOT_KEPT", "RESULTS_UNAVAILABLE")
+_MEMORY_IS_FREE_S, _STORAGE_WORKS_S, _DISK_ANSWERS_S = 2.0, 5.0, 10.0
+_OF_STORAGE = ("STORAGE_STALLED", "NOT_KEPT", "RESULTS_NOT_KEPT", "RESULTS_UNAVAILABLE")
 
 
 class CallStatus(enum.Enum):
@@ -192,7 +193,19 @@ def disk_full(free_bytes: int) -> ScanError:
     )
 
 
+def storage_stalled(cause: Exception) -> ScanError:
+    return ScanError(
+        CallStatus.UNAVAILABLE,
+        "STORAGE_STALLED",
+        f"The appliance's disk hangs ({cause}). What was acknowledged is kept; try again soon, "
+        "and send the other slices again.",
+        retry_s=_DISK_ANSWERS_S,
+    )
+
+
 def not_kept(cause: Exception) -> ScanError:
+    if isinstance(cause, StorageStalledError):
+        return storage_stalled(cause)
     return ScanError(
         CallStatus.RESOURCE_EXHAUSTED,
         "NOT_KEPT",
@@ -222,6 +235,8 @@ def inference_failed(cause: Exception) -> ScanError:
 
 
 def results_failed(cause: StorageError) -> ScanError:
+    if isinstance(cause, StorageStalledError):
+        return storage_stalled(cause)
     passes = not isinstance(cause, ResultsConflictError)
     return ScanError(
         CallStatus.INTERNAL,
@@ -235,6 +250,8 @@ def results_failed(cause: StorageError) -> ScanError:
 def results_unavailable(cause: StorageError) -> ScanError:
     """What is answered; where the results lie is for the log alone."""
     logger.error("the results cannot be read: %s", cause)
+    if isinstance(cause, StorageStalledError):
+        return storage_stalled(cause)
     return ScanError(
         CallStatus.UNAVAILABLE,
         "RESULTS_UNAVAILABLE",

@@ -68,7 +68,7 @@ async def keep_house(
             await _forget_slices(scans, services, config.keep_slices_hours * _HOUR_S)
             await _make_room(scans, services, config.tight_bytes)
             await _forget_results(services, config.keep_results_days * _DAY_S)
-            used = await asyncio.to_thread(services.spool.bytes_used)
+            used = await services.spool.run(services.spool.bytes_used)
             services.metrics.spool_bytes.set(used)
         except StorageError as error:
             logger.error("housekeeping has to wait: %s", error)
@@ -79,7 +79,7 @@ async def keep_house(
 
 async def _forget_slices(scans: LiveScans, services: Services, keep_s: float) -> None:
     results = services.results
-    for scan_id in await asyncio.to_thread(services.spool.scans):
+    for scan_id in await services.spool.run(services.spool.scans):
         report = await results.run(results.report, scan_id)
         if report and time.time() - report.timing.reported_unix_s > keep_s:
             await scans.remove_slices(scan_id)
@@ -88,10 +88,10 @@ async def _forget_slices(scans: LiveScans, services: Services, keep_s: float) ->
 
 async def _make_room(scans: LiveScans, services: Services, tight_bytes: int) -> None:
     """While the disk is nearly full, forget the slices of reported scans, oldest first."""
-    if await asyncio.to_thread(services.spool.free_bytes) >= tight_bytes:
+    if await services.spool.run(services.spool.free_bytes) >= tight_bytes:
         return
     reported = []
-    for scan_id in await asyncio.to_thread(services.spool.scans):
+    for scan_id in await services.spool.run(services.spool.scans):
         report = await services.results.run(services.results.report, scan_id)
         if report:
             reported.append((report.timing.reported_unix_s, scan_id))
@@ -99,7 +99,7 @@ async def _make_room(scans: LiveScans, services: Services, tight_bytes: int) -> 
         logger.warning("the disk is nearly full: the slices of scan %s go early", scan_id)
         await scans.remove_slices(scan_id)
         services.trail.note(Event.DELETED, scan_id=scan_id, why="the disk is nearly full")
-        if await asyncio.to_thread(services.spool.free_bytes) >= tight_bytes:
+        if await services.spool.run(services.spool.free_bytes) >= tight_bytes:
             return
     logger.error("the disk is nearly full, and no slices are left that could be forgotten")
 

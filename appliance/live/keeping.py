@@ -51,10 +51,9 @@ class KeptSlices:
         if uid in self._under_way:
             await self.settled(self._under_way[uid][1])
 
-    @staticmethod
-    async def settled(durable: asyncio.Future[RecordRef]) -> None:
+    async def settled(self, durable: asyncio.Future[RecordRef]) -> None:
         try:
-            await asyncio.shield(durable)
+            await self._spool.durable(durable)
         except SpoolError as error:
             raise not_kept(error) from error
 

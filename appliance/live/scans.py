@@ -144,7 +144,7 @@ class LiveScans:
             summary = await results.run(results.summary, scan_id)
             if summary and summary.caller:
                 return summary.caller
-            first = await asyncio.to_thread(spool.first, scan_id)
+            first = await spool.run(spool.first, scan_id)
         except SpoolError as error:
             raise not_kept(error) from error
         except StorageError as error:
@@ -172,7 +172,7 @@ class LiveScans:
         """A scan that only fell silent goes on, as long as its slices are kept."""
         if report.completed_by in _FINAL:
             return False
-        return report.scan_id in await asyncio.to_thread(self._services.spool.scans)
+        return report.scan_id in await self._services.spool.run(self._services.spool.scans)
 
     # -- loading
 
@@ -225,20 +225,20 @@ class LiveScans:
         """What the spool holds of a scan, and how it was opened; None when it holds nothing."""
         spool = self._services.spool
         try:
-            refs = (await asyncio.to_thread(spool.recover, scan_id)).records
+            refs = (await spool.run(spool.recover, scan_id)).records
         except SpoolUnknownScanError:
             return (), None
         except SpoolCorruptError as error:
             logger.error("%s", error)
             return (), None
         if not refs or refs[0].kind is not RecordKind.OPEN:
-            await asyncio.to_thread(spool.remove, scan_id)
+            await spool.run(spool.remove, scan_id)
             return (), None
-        opened = pb.OpenScan.FromString(await asyncio.to_thread(spool.read, refs[0]))
+        opened = pb.OpenScan.FromString(await spool.run(spool.read, refs[0]))
         return refs, opened
 
     async def _begin(self, scan_id: str, request: pb.OpenScan) -> LiveScan:
-        free = self._services.spool.free_bytes()
+        free = await self._services.spool.run(self._services.spool.free_bytes)
         if free < self._full_bytes:
             raise disk_full(free)
         shelf = self._services.devices.shelf
@@ -330,7 +330,7 @@ class LiveScans:
 
     async def take_up(self) -> None:
         """Go on with the scans that the spool holds and that were not finished, one by one."""
-        for scan_id in await asyncio.to_thread(self._services.spool.scans):
+        for scan_id in await self._services.spool.run(self._services.spool.scans):
             await self._take_up(scan_id)
 
     async def take_up_due(self) -> None:
@@ -365,7 +365,7 @@ class LiveScans:
             return
         done = self._removing[scan_id] = asyncio.Event()
         try:
-            await asyncio.to_thread(self._services.spool.remove, scan_id)
+            await self._services.spool.run(self._services.spool.remove, scan_id)
             self._retries.forget(scan_id)
         finally:
             del self._removing[scan_id]

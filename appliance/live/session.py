@@ -323,7 +323,10 @@ class LiveScan:
         self._kept.found(ref)
         loop = asyncio.get_running_loop()
         try:
-            read = await loop.run_in_executor(self._services.decoders, self._read_again, ref.key)
+            async with self._services.spool.deadline():
+                read = await loop.run_in_executor(
+                    self._services.decoders, self._read_again, ref.key
+                )
         except SliceRefusedError as refused:
             logger.error(
                 "scan %s: a kept slice is refused now: %s", self.scan_id, refused.refusal.reason

@@ -74,4 +74,6 @@ class HttpSide:
     async def _health(self, request: web.Request) -> web.Response:
         if self._healthy():
             return web.Response(text="serving\n")
-        return web.Response(status=503, text="not serving: models are not warm\n")
+        return web.Response(
+            status=503, text="not serving: models are not warm, or inference or the disk hangs\n"
+        )

@@ -14,8 +14,25 @@ class StateLockedError(StorageError):
     """Another process uses the state folder."""
 
 
+class StorageStalledError(StorageError):
+    """The disk did not answer in time; what was asked of it may still be done.
+
+    Parameters
+    ----------
+    limit_s
+        How long was waited, s.
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        super().__init__(f"the disk has not answered for {limit_s:g} s")
+
+
 class SpoolError(StorageError):
     """Root of the spool's errors."""
+
+
+class SpoolStalledError(SpoolError, StorageStalledError):
+    """The spool's disk did not answer in time; a record may still be kept."""
 
 
 class SpoolClosedError(SpoolError):
@@ -91,6 +108,10 @@ class ResultsVersionError(ResultsError):
 
 class ChoicesError(StorageError):
     """The versions that an operator chose cannot be kept, or were by a newer Breathhold."""
+
+
+class ResultsStalledError(ResultsError, StorageStalledError):
+    """The database did not answer in time; a change may still be made."""
 
 
 class ResultsConflictError(ResultsError):

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from appliance.storage.errors import ResultsCorruptError
 from appliance.storage.results import BUSY_TIMEOUT_S, ResultsStore
+from appliance.storage.stalls import STALL_S
 
 logger = logging.getLogger(__name__)
 
 
-def open_results(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> ResultsStore:
+def open_results(
+    path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S, stall_s: float = STALL_S
+) -> ResultsStore:
     """The results, checked; in place of a damaged file an empty one.
 
     Scans whose slices the spool still holds are reported anew. The damaged file stays
@@ -22,7 +25,7 @@ def open_results(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> ResultsS
 
     Parameters
     ----------
-    busy_timeout_s
+    busy_timeout_s, stall_s
         As of :class:`ResultsStore`.
 
     Raises
@@ -31,12 +34,12 @@ def open_results(path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> ResultsS
         As :class:`ResultsStore`.
     """
     try:
-        store = ResultsStore(path, busy_timeout_s=busy_timeout_s)
+        store = ResultsStore(path, busy_timeout_s=busy_timeout_s, stall_s=stall_s)
     except ResultsCorruptError as error:
-        return _anew(path, str(error), busy_timeout_s)
+        return _anew(path, str(error), busy_timeout_s, stall_s)
     if fault := _damage(path):
         store.close()
-        return _anew(path, fault, busy_timeout_s)
+        return _anew(path, fault, busy_timeout_s, stall_s)
     return store
 
 
@@ -50,7 +53,7 @@ def _damage(path: Path) -> str:
     return "" if found == "ok" else str(found)
 
 
-def _anew(path: Path, fault: str, busy_timeout_s: float) -> ResultsStore:
+def _anew(path: Path, fault: str, busy_timeout_s: float, stall_s: float) -> ResultsStore:
     aside = _free_name(path)
     logger.error(
         "%s is damaged (%s): it is kept as %s, and what the spool holds is reported anew",
@@ -62,7 +65,7 @@ def _anew(path: Path, fault: str, busy_timeout_s: float) -> ResultsStore:
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.replace(aside.with_name(aside.name + suffix))
-    return ResultsStore(path, busy_timeout_s=busy_timeout_s)
+    return ResultsStore(path, busy_timeout_s=busy_timeout_s, stall_s=stall_s)
 
 
 def _free_name(path: Path) -> Path:

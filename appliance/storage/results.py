@@ -16,7 +16,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 from appliance.failpoints import hit
 from appliance.storage.database import connect, migrate, named_errors, transaction
-from appliance.storage.errors import ResultsConflictError
+from appliance.storage.errors import ResultsConflictError, ResultsStalledError
 from appliance.storage.files import FILE_MODE, make_folder
 from appliance.storage.rows import (
     BEFORE_ALL,
@@ -26,6 +26,7 @@ from appliance.storage.rows import (
     summary_row,
     token,
 )
+from appliance.storage.stalls import STALL_S, Pulse, within
 from breathhold.v1 import triage_pb2, types_pb2
 
 MOST_A_PAGE = 1000
@@ -107,6 +108,8 @@ class ResultsStore:
         The database; made if missing, migrated if older.
     busy_timeout_s
         How long to wait, in seconds, while another connection writes.
+    stall_s
+        A database that takes longer hangs, s; :meth:`run` waits no longer.
 
     Raises
     ------
@@ -116,7 +119,10 @@ class ResultsStore:
         Every method may raise these.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(
+        self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S, stall_s: float = STALL_S
+    ) -> None:
+        self._stall_s, self._pulse = stall_s, Pulse(stall_s)
         self._using = threading.Lock()
         with named_errors(path):
             _make_private(path)
@@ -147,9 +153,27 @@ class ResultsStore:
             self._connection.close()
 
     async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
-        """Call one of the methods in the store's own thread, in the order of the calls."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._executor, lambda: work(*args, **kwargs))
+        """Call one of the methods in the store's own thread, in the order of the calls.
+
+        Raises
+        ------
+        ResultsStalledError
+            When it takes too long; a change may still be made. At once while the database hangs.
+        """
+
+        def timed() -> _T:
+            with self._pulse.job():
+                return work(*args, **kwargs)
+
+        if self.stalled:
+            raise ResultsStalledError(self._stall_s)
+        async with within(self._stall_s, ResultsStalledError):
+            return await asyncio.wrap_future(self._executor.submit(timed))
+
+    @property
+    def stalled(self) -> bool:
+        """True while what :meth:`run` was given last hangs."""
+        return self._pulse.stalled
 
     def save_summary(self, summary: triage_pb2.ScanSummary, study_uid: str = "") -> None:
         """Save what is known of a scan, in place of what was; its report stays.

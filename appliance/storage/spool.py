@@ -11,68 +11,47 @@ import asyncio
 import logging
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ParamSpec, Self, TypeVar
 
 from appliance.failpoints import hit
 from appliance.storage import files
 from appliance.storage.errors import (
-    SpoolCorruptError,
     SpoolError,
     SpoolFullError,
     SpoolNotRecoveredError,
     SpoolReadError,
+    SpoolStalledError,
     SpoolUnknownScanError,
     SpoolWriteError,
 )
 from appliance.storage.layout import SpoolFolder
 from appliance.storage.lock import StateLock
-from appliance.storage.logfile import LogFile, cut, first_record, repair
+from appliance.storage.logfile import LogFile, first_record
 from appliance.storage.reader import LogReader, read_payload
 from appliance.storage.record import Record, RecordRef
+from appliance.storage.reopening import RecoveredScan, Recovery, Reopening
+from appliance.storage.stalls import STALL_S, within
 from appliance.storage.writer import GroupWriter
 
 logger = logging.getLogger(__name__)
 
 QUEUE_BYTES = 64 * 2**20
+_THREADS = 4
 
-
-@dataclass(frozen=True, slots=True)
-class RecoveredScan:
-    """What a scan's log held when it was opened again.
-
-    Parameters
-    ----------
-    scan_id
-        Whose log it is.
-    records
-        In the order in which they were kept.
-    torn_bytes
-        Unacknowledged bytes that were cut off its end.
-    """
-
-    scan_id: str
-    records: tuple[RecordRef, ...]
-    torn_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """The scans that go on, and why the others do not, by scan id."""
-
-    scans: Mapping[str, RecoveredScan]
-    failed: Mapping[str, SpoolError]
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
 
 
 class Spool:
     """Keeps the records of all scans.
 
     Safe to use from several threads. The ``async`` methods belong to one event
-    loop and never block it.
+    loop, never block it, and wait for a disk that hangs no longer than `stall_s`.
 
     Parameters
     ----------
@@ -80,6 +59,8 @@ class Spool:
         The state folder; made if missing. Locked until the spool is closed.
     queue_bytes
         Most bytes that may wait for the disk.
+    stall_s
+        A disk that takes longer for one thing hangs, s.
 
     Raises
     ------
@@ -89,7 +70,9 @@ class Spool:
         When the folder cannot be made or written.
     """
 
-    def __init__(self, state: Path, *, queue_bytes: int = QUEUE_BYTES) -> None:
+    def __init__(
+        self, state: Path, *, queue_bytes: int = QUEUE_BYTES, stall_s: float = STALL_S
+    ) -> None:
         try:
             files.make_folder(state)
             self._lock = StateLock(state / "lock")
@@ -98,7 +81,10 @@ class Spool:
             raise SpoolWriteError(f"opening the spool in {state}", error) from error
         self._recovering = threading.RLock()
         self._unrecovered = set(self._folder.scans())
-        self._writer = GroupWriter(self._folder.path, queue_bytes)
+        self._stall_s = stall_s
+        self._writer = GroupWriter(self._folder.path, queue_bytes, stall_s)
+        self._reopening = Reopening(self._folder, self._writer, self._unrecovered)
+        self._threads = ThreadPoolExecutor(_THREADS, "spool")
         self._turn = asyncio.Lock()
 
     def _open_folder(self, path: Path) -> SpoolFolder:
@@ -121,8 +107,30 @@ class Spool:
 
     def close(self) -> None:
         """Make durable what is queued, then give the state folder back. Blocks."""
+        self._threads.shutdown(cancel_futures=True)
         self._writer.close()
         self._lock.release()
+
+    @property
+    def stalled(self) -> bool:
+        """True while the disk hangs, so that nothing more is kept."""
+        return self._writer.stalled
+
+    async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
+        """Call one of the methods that block in a thread of the spool's own.
+
+        Raises
+        ------
+        SpoolStalledError
+            When it takes too long; it may still be done.
+        """
+        async with self.deadline():
+            called = self._threads.submit(work, *args, **kwargs)
+            return await asyncio.wrap_future(called)
+
+    def deadline(self) -> AbstractAsyncContextManager[None]:
+        """Break off what a block waits for, with SpoolStalledError, when the disk hangs."""
+        return within(self._stall_s, SpoolStalledError)
 
     async def append(self, scan_id: str, record: Record) -> RecordRef:
         """Keep a record; returns when it is durable. Raises as :meth:`enqueue`.
@@ -132,7 +140,20 @@ class Spool:
         SpoolWriteError
             When it could not be made durable (disk full, I/O error).
         """
-        return await (await self.enqueue(scan_id, record))
+        durable = await self.enqueue(scan_id, record)
+        async with self.deadline():
+            return await durable
+
+    async def durable(self, record: asyncio.Future[RecordRef]) -> RecordRef:
+        """Wait until a record that was queued is durable.
+
+        Raises
+        ------
+        SpoolError
+            As :meth:`append`. After SpoolStalledError it may still be kept.
+        """
+        async with self.deadline():
+            return await asyncio.shield(record)
 
     async def enqueue(self, scan_id: str, record: Record) -> asyncio.Future[RecordRef]:
         """Queue a record, waiting for room in the queue; the future is done when it is durable.
@@ -146,10 +167,12 @@ class Spool:
             When an earlier record of the scan failed: :meth:`recover` it first.
         SpoolNotRecoveredError
             When there is a log of an earlier run: :meth:`recover` it first.
+        SpoolStalledError
+            When the disk hangs, so that there is no room in time.
         SpoolClosedError
             When the spool is closed.
         """
-        async with self._turn:
+        async with self.deadline(), self._turn:
             while True:
                 try:
                     return asyncio.wrap_future(self.submit(scan_id, record))
@@ -210,10 +233,10 @@ class Spool:
             if log is not None and not log.broken:
                 return RecoveredScan(scan_id, tuple(self.records(scan_id)), 0)
             if log is not None:
-                return self._reopen_broken(scan_id, log)
+                return self._reopening.broken(scan_id, log)
             if scan_id not in self._unrecovered:
                 raise _unknown(scan_id)
-            return self._reopen(scan_id)
+            return self._reopening.earlier(scan_id)
 
     def recover_all(self) -> Recovery:
         """Recover every scan; one that cannot be does not stop the others. Blocks."""
@@ -265,6 +288,8 @@ class Spool:
         ------
         SpoolWriteError
             When the system refuses.
+        SpoolStalledError
+            When what is queued is not written in time; nothing was removed.
         """
         with self._recovering:
             self._writer.drop(scan_id)
@@ -303,33 +328,6 @@ class Spool:
         if log is not None:
             return log
         raise _not_recovered(scan_id) if scan_id in self._unrecovered else _unknown(scan_id)
-
-    def _reopen_broken(self, scan_id: str, log: LogFile) -> RecoveredScan:
-        """Cut a log back to what was acknowledged: a failed sync may have lost the rest."""
-        if log.path.exists():
-            cut(log.path, log.end)
-        if log.end:
-            return self._reopen(scan_id)
-        return self._begin_anew(scan_id)
-
-    def _reopen(self, scan_id: str) -> RecoveredScan:
-        path = self._folder.log_path(scan_id)
-        try:
-            content = repair(path)
-        except SpoolCorruptError as error:
-            aside = self._folder.move_aside(scan_id)
-            self._begin_anew(scan_id)
-            raise SpoolCorruptError(f"{error}; it was set aside as {aside.name}") from error
-        if content is None:
-            return self._begin_anew(scan_id)
-        self._writer.adopt(scan_id, LogFile(path, content.end, content.salt))
-        self._unrecovered.discard(scan_id)
-        return RecoveredScan(scan_id, content.records, content.torn_bytes)
-
-    def _begin_anew(self, scan_id: str) -> RecoveredScan:
-        self._writer.drop(scan_id)
-        self._unrecovered.discard(scan_id)
-        return RecoveredScan(scan_id, (), 0)
 
 
 def _unknown(scan_id: str) -> SpoolUnknownScanError:

@@ -14,10 +14,12 @@ from appliance.storage.errors import (
     SpoolBrokenError,
     SpoolClosedError,
     SpoolFullError,
+    SpoolStalledError,
     SpoolWriteError,
 )
 from appliance.storage.logfile import LOG_NAME, LogFile
 from appliance.storage.record import Record, RecordRef
+from appliance.storage.stalls import STALL_S, Pulse
 
 logger = logging.getLogger(__name__)
 
@@ -44,17 +46,20 @@ class GroupWriter:
     queue_bytes
         Most bytes that may wait, those being written included. A record that
         is larger than that goes through alone.
+    stall_s
+        A write or a sync that takes longer hangs, s. Until it is done no more is taken.
     """
 
-    def __init__(self, folder: Path, queue_bytes: int) -> None:
+    def __init__(self, folder: Path, queue_bytes: int, stall_s: float = STALL_S) -> None:
         self._folder = folder
         self._most_bytes = queue_bytes
+        self._stall_s, self._pulse = stall_s, Pulse(stall_s)
         self._bytes = 0
         self._logs: dict[str, LogFile] = {}
         self._queue: deque[_Append] = deque()
         self._writing: list[_Append] = []
         self._waiting: deque[tuple[int, Future[None]]] = deque()
-        self._closed = False
+        self._closed = self._died = False
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
         self._thread.start()
@@ -64,16 +69,22 @@ class GroupWriter:
         """Bytes that wait, those being written included."""
         return self._bytes
 
+    @property
+    def stalled(self) -> bool:
+        """True while the disk hangs, or when the thread died."""
+        return self._died or self._pulse.stalled
+
     def submit(self, scan_id: str, record: Record) -> Future[RecordRef]:
         """Queue a record; the future is done when it is durable.
 
         Raises
         ------
-        SpoolFullError, SpoolBrokenError, SpoolClosedError
+        SpoolFullError, SpoolBrokenError, SpoolStalledError, SpoolClosedError
             And nothing was queued.
         """
         with self._changed:
             self._check_open()
+            self._check_answering()
             self._check_sound(scan_id)
             if not self._fits(record.size):
                 raise SpoolFullError(f"{self._bytes} bytes wait for the disk already")
@@ -106,9 +117,16 @@ class GroupWriter:
             self._logs[scan_id] = log
 
     def drop(self, scan_id: str) -> None:
-        """Forget a log when all that is queued for it is written."""
+        """Forget a log when all that is queued for it is written.
+
+        Raises
+        ------
+        SpoolStalledError
+            When that takes too long; the log is not forgotten.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_queued(scan_id))
+            if not self._changed.wait_for(lambda: not self._is_queued(scan_id), self._stall_s):
+                raise SpoolStalledError(self._stall_s)
             self._logs.pop(scan_id, None)
 
     def close(self) -> None:
@@ -121,6 +139,10 @@ class GroupWriter:
     def _check_open(self) -> None:
         if self._closed:
             raise SpoolClosedError("the spool is closed")
+
+    def _check_answering(self) -> None:
+        if self._pulse.stalled:
+            raise SpoolStalledError(self._stall_s)
 
     def _check_sound(self, scan_id: str) -> None:
         log = self._logs.get(scan_id)
@@ -170,14 +192,16 @@ class GroupWriter:
 
     def _write(self, log: LogFile, appends: list[_Append]) -> list[RecordRef] | None:
         try:
-            return log.write([append.record for append in appends])
+            with self._pulse.job():
+                return log.write([append.record for append in appends])
         except OSError as error:
             self._break(log, appends, error)
             return None
 
     def _sync(self, log: LogFile, appends: list[_Append], refs: list[RecordRef]) -> None:
         try:
-            log.sync()
+            with self._pulse.job():
+                log.sync()
         except OSError as error:
             return self._break(log, appends, error)
         for append, ref in zip(appends, refs, strict=True):
@@ -189,7 +213,8 @@ class GroupWriter:
         scan_id = log.path.parent.name
         failure = SpoolWriteError(f"keeping a record of scan {scan_id}", error)
         logger.error("%s", failure)
-        log.discard()
+        with self._pulse.job():
+            log.discard()
         with self._changed:
             log.broken = True
             queued = [append for append in self._queue if append.scan_id == scan_id]
@@ -217,7 +242,7 @@ class GroupWriter:
     def _abort(self) -> None:
         """Leave no one waiting, whatever ended the thread."""
         with self._changed:
-            self._closed = True
+            self._died, self._closed = not self._closed, True
             left = [*self._writing, *self._queue]
             waiting = [room for _, room in self._waiting]
             self._writing, self._waiting = [], deque()

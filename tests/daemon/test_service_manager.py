@@ -14,6 +14,7 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from appliance import failpoints
 from appliance.config import Config
 from appliance.daemon import Daemon
 from appliance.inference.pool import DevicePool
@@ -22,8 +23,9 @@ from appliance.inference.slab_inference import Outcome, SlabInference
 from appliance.notify import ServiceManager
 from breathhold.v1 import scan_pb2 as pb
 from engines.models import SHIPPED
-from tests.box import Box, Call
+from tests.box import Box, Call, send_scan
 from tests.daemon.test_faults_within import daemon_within
+from tests.forked import ForkedBox
 from tests.made_scans import raw_slices
 from tests.notify_socket import NotifySocket
 
@@ -167,3 +169,22 @@ def test_a_hung_worker_is_not_called_alive(
         heard.await_message(is_alive, news=True)
         call.end()
         assert call.result().final_report.slices == len(raw_slices())
+
+
+def test_a_disk_that_hangs_is_not_called_alive(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sync does not come back for a while; nothing more is kept meanwhile."""
+    with NotifySocket(str(tmp_path / "notify")) as heard:
+        monkeypatch.setenv("NOTIFY_SOCKET", heard.address)
+        monkeypatch.setenv("WATCHDOG_USEC", str(round(WATCHDOG_S * 1e6)))
+        monkeypatch.setenv(failpoints.VARIABLE, "spool.sync=sleep:2.5@3")
+        with ForkedBox(tmp_path, repository, "[storage]\nbusy_s = 0.2\nstall_s = 0.5\n") as box:
+            heard.await_message(is_alive)
+            assert send_scan(box.grpc, OPEN, raw_slices()).report is None
+            told = heard.await_message(lambda told: "the disk hangs" in told["STATUS"])
+            assert told["STATUS"].startswith("Not serving")
+            assert not any(is_alive(told) for told in heard.await_more("STATUS", 3))
+            heard.await_message(is_alive, news=True)
+            answers = send_scan(box.grpc, OPEN, raw_slices())
+            assert answers.final_report.slices == len(raw_slices())

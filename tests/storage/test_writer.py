@@ -1,4 +1,5 @@
 import errno
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from appliance.storage.errors import (
     SpoolBrokenError,
     SpoolClosedError,
     SpoolFullError,
+    SpoolStalledError,
     SpoolWriteError,
 )
 from appliance.storage.logfile import LOG_NAME, read_log
@@ -129,6 +131,28 @@ def test_nobody_waits_for_a_writer_that_died(writer: GroupWriter, disk: HeldDisk
     assert room.result(10) is None
     with pytest.raises(SpoolClosedError):
         writer.submit("a", slice_record("x"))
+    assert writer.stalled
+
+
+def test_a_sync_that_hangs_is_told_until_it_is_done(tmp_path: Path, disk: HeldDisk) -> None:
+    writer = GroupWriter(tmp_path, queue_bytes=10 * SIZE, stall_s=0.05)
+    disk.hold()
+    first = writer.submit("a", slice_record("0"))
+    assert disk.reached.wait(10)
+    assert not writer.stalled
+    time.sleep(0.1)
+    assert writer.stalled
+    with pytest.raises(SpoolStalledError, match="not answered for"):
+        writer.submit("a", slice_record("1"))
+    with pytest.raises(SpoolStalledError):
+        writer.drop("a")
+    disk.open.set()
+    assert first.result(10).key == "0"
+    assert not writer.stalled
+    assert writer.submit("a", slice_record("1")).result(10).key == "1"
+    writer.close()
+    assert not writer.stalled
+    assert keys(tmp_path, "a") == ["0", "1"]
 
 
 def test_dropping_waits_for_what_is_queued(
