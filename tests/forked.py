@@ -61,10 +61,15 @@ class Forked:
 
     def wait(self, timeout_s: float) -> int:
         """Wait for its end; returns its exit status."""
-        wait([self._process.sentinel], timeout_s)
+        assert self.ends_within(timeout_s), "it does not end"
         status = self.poll()
-        assert status is not None, "it does not end"
+        assert status is not None
         return status
+
+    def ends_within(self, timeout_s: float) -> bool:
+        """Whether it ends by then."""
+        wait([self._process.sentinel], timeout_s)
+        return self.poll() is not None
 
 
 class ForkedBox(Box):

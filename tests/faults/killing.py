@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,22 +26,32 @@ AT_ONCE = len(os.sched_getaffinity(0))
 #: Kills drawn from one seed.
 KILLS_A_SEED = 20
 _SLICES = 48
-#: Where a life ends, and how often such a place is met in one at most.
-_PLACES = {
+#: Slices sent in a life, how many of them were not acknowledged before, and the pause between, s.
+_SENT_IN_A_LIFE, _NEW_IN_A_LIFE, _PAUSE_S = 15, 8, 0.003
+#: Where a life ends, and at which time of meeting such a place at the latest.
+PLACES = {
     "spool.queue": 12,
-    "spool.write": 6,
-    "spool.sync": 6,
-    "spool.synced": 6,
+    "spool.write": 3,
+    "spool.sync": 3,
+    "spool.synced": 3,
     "ack": 12,
     "decode": 12,
-    "queue.take": 6,
-    "engine": 6,
-    "engine.answer": 6,
+    "queue.take": 2,
+    "engine": 2,
+    "engine.answer": 2,
     "results.save": 1,
     "results.commit": 1,
     "results.saved": 1,
 }
+#: Met once for each slice that was not kept before.
+_BY_NEW_SLICES = ("spool.queue", "ack")
+#: Met when the caller has ended the scan.
+_AT_THE_END = tuple(place for place in PLACES if place.startswith("results"))
 _ANY_MOMENT = "any moment"
+#: Lives of one scan that end at any moment.
+_AT_ANY_MOMENT = 2
+#: A place that is not met within this time after the answers, s, is not met.
+_MET_WITHIN_S = 0.5
 
 
 class SliceLostError(AssertionError):
@@ -53,7 +64,10 @@ class ReportChangedError(AssertionError):
 
 @dataclass(slots=True)
 class Tally:
-    """What the kills of one seed came to; `places` counts where they hit."""
+    """What the kills of one seed came to.
+
+    `places` counts where they hit: a life that did not come to its place was killed at any moment.
+    """
 
     scans: int = 0
     acknowledged: int = 0
@@ -78,12 +92,10 @@ def survive(state: Path, repository: Path, undisturbed: Answers, seed: int) -> T
         When a promise is broken.
     """
     mixer, tally = random.Random(seed), Tally()
-    while tally.kills < KILLS_A_SEED:
+    for places in _ways_to_die(mixer):
         sending = _Sending(state / str(tally.scans), repository, mixer)
-        goes_on = True
-        while goes_on and tally.kills < KILLS_A_SEED:
-            place, goes_on = sending.live_once()
-            tally.places[place] += 1
+        for place in places:
+            tally.places[sending.live_once(place)] += 1
         sending.finish(undisturbed)
         tally.scans += 1
         tally.acknowledged += len(sending.acknowledged)
@@ -100,20 +112,36 @@ class _Sending:
         mixer.shuffle(self._slices)
         self.acknowledged: set[str] = set()
 
-    def live_once(self) -> tuple[str, bool]:
-        """Through one life: where it was to end, and whether that was before the report."""
-        plan, moment = _a_way_to_die(self._mixer)
-        place = plan.partition("=")[0] or _ANY_MOMENT
+    def live_once(self, place: str) -> str:
+        """Through one life that is to end at a place: where it did."""
+        at_the_end = place in _AT_THE_END
+        few = self._slices if at_the_end else self._few()
+        plan = self._plan(place, few)
+        moment = None if plan else self._mixer.uniform(0, 0.3)
         life = Life(self._state, self._repository, plan)
         if not life.ready():
             assert life.kill() == -9, life.log_text()
-            return place, True
-        end = plan.startswith("results")
-        begin = 0 if end else self._mixer.randrange(len(self._slices) - 1)
-        few = self._slices[begin:] if end else self._slices[begin : begin + 15]
-        answers = _send_until_it_dies(life, few, moment, end=end)
+            return place
+        answers, died = _send_until_it_dies(life, few, moment, end=at_the_end)
         self._check(answers, plan)
-        return place, answers.report is None
+        return place if died else _ANY_MOMENT
+
+    def _few(self) -> list[pb.Slice]:
+        """Some of the slices, in a drawn order: new ones, as long as there are, and any others."""
+        new = [item for item in self._slices if item.raw.sop_instance_uid not in self.acknowledged]
+        few = new[:_NEW_IN_A_LIFE]
+        few += self._mixer.sample(self._slices, _SENT_IN_A_LIFE - len(few))
+        self._mixer.shuffle(few)
+        return few
+
+    def _plan(self, place: str, few: list[pb.Slice]) -> str:
+        if place == _ANY_MOMENT:
+            return ""
+        most = PLACES[place]
+        if place in _BY_NEW_SLICES:
+            new = {item.raw.sop_instance_uid for item in few} - self.acknowledged
+            most = max(1, min(most, len(new)))
+        return f"{place}=kill@{self._mixer.randint(1, most)}"
 
     def finish(self, undisturbed: Answers) -> None:
         """Undisturbed, to the report."""
@@ -133,31 +161,44 @@ class _Sending:
         self.acknowledged |= {ack.sop_instance_uid for ack in answers.acks}
 
 
-def _a_way_to_die(mixer: random.Random) -> tuple[str, float | None]:
-    """A plan of failpoints, or the moment at which to kill, s after the first slice."""
-    if mixer.random() < 0.25:
-        return "", mixer.uniform(0, 0.3)
-    place = mixer.choice(list(_PLACES))
-    return f"{place}=kill@{mixer.randint(1, _PLACES[place])}", None
+def _ways_to_die(mixer: random.Random) -> list[list[str]]:
+    """Where the lives of one seed are to end, scan by scan: each place comes, some twice.
+
+    One of the scans is killed again while what the first kill of its end left is taken up.
+    """
+    ends = [[place] for place in mixer.sample(_AT_THE_END, len(_AT_THE_END))]
+    at = [place for (place,) in ends].index(_AT_THE_END[0])
+    ends[at].append(mixer.choice(_AT_THE_END[1:]))
+    before = [place for place in PLACES if place not in _AT_THE_END]
+    before += [_ANY_MOMENT] * _AT_ANY_MOMENT * len(ends)
+    before += mixer.sample(before, KILLS_A_SEED - len(before) - len(ends) - 1)
+    mixer.shuffle(before)
+    return [[*before[number :: len(ends)], *end] for number, end in enumerate(ends)]
 
 
 def _send_until_it_dies(
     life: Life, slices: list[pb.Slice], moment: float | None, *, end: bool
-) -> Answers:
-    """All that is answered before the daemon is gone; it is killed when nothing else does it."""
+) -> tuple[Answers, bool]:
+    """All that is answered before the daemon is gone, and whether it went where it was to.
+
+    It is killed when nothing else does it.
+    """
     call = Call(life.grpc, OPEN)
     killer = threading.Timer(moment or 0, life.process.kill)
     if moment is not None:
         killer.start()
-    call.send_slices(slices)
+    for item in slices:  # not all at once: they would be written, and inferred, in one group
+        call.send_slices([item])
+        time.sleep(_PAUSE_S)
     if end:
         call.end()
         call.result()
     else:
         call.wait_for_answers(len(slices))
     killer.cancel()
+    died = moment is None and life.process.ends_within(_MET_WITHIN_S)
     assert life.kill() == -9, life.log_text()
-    return call.result()
+    return call.result(), died
 
 
 def _runs(answers: Answers) -> dict[str, list[int]]:

@@ -22,6 +22,8 @@ from tests.tiny_models import write_tiny_repository
 
 _ROOT = Path(__file__).resolve().parents[2]
 _EVERY_S = 60.0
+#: From so many kills on each place must have been hit.
+_ENOUGH = 200
 
 
 def kills(choice: Choice) -> Found:
@@ -110,10 +112,12 @@ def _figures(record: _Record, broken: list[BaseException]) -> list[Figure]:
     lost = sum(isinstance(error, killing.SliceLostError) for error in broken)
     changed = sum(isinstance(error, killing.ReportChangedError) for error in broken)
     killed = record.total("kills")
+    missed = killing.PLACES.keys() - record.places().keys()
     each = record.total("seconds") / max(killed, 1) / killing.AT_ONCE
     return [
         Figure("kills", killed, ""),
         *(Figure(f"at {place}", hits, "") for place, hits in sorted(record.places().items())),
+        Figure("places that no kill hit", len(missed), "", 0 if killed >= _ENOUGH else None),
         Figure("a kill, of the whole machine's time", each, "s"),
         Figure("scans reported", record.total("scans"), ""),
         Figure("slices acknowledged", record.total("acknowledged"), ""),

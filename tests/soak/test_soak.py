@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from breathhold.v1 import scan_pb2 as pb
+from tests.faults.killing import PLACES
 from tests.faults.lives import Life
 from tests.made_scans import raw_slices
 from tests.soak import kills
@@ -70,6 +71,16 @@ def test_kills_go_on_where_they_were_broken_off(
     assert again.places() == Counter(ack=20)
     monkeypatch.setattr(kills, "_sources", lambda: "changed")
     assert kills._Record(path).missing(3) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(("killed", "kept"), [(180, True), (200, False)])
+def test_of_enough_kills_each_place_must_be_hit(tmp_path: Path, killed: int, kept: bool) -> None:
+    record = kills._Record(tmp_path / "kills.jsonl")
+    entry = {"seed": 1, "seconds": 2.0, "kills": killed, "scans": 3, "acknowledged": 9}
+    record.add(entry | {"places": {place: 9 for place in PLACES if place != "spool.sync"}})
+    assert all(figure.kept for figure in kills._figures(record, [])) is kept
+    record.add(entry | {"seed": 2, "places": {"spool.sync": 1}})
+    assert all(figure.kept for figure in kills._figures(record, []))
 
 
 def test_an_unknown_part_is_named(capsys: pytest.CaptureFixture[str]) -> None:
