@@ -87,7 +87,8 @@ class ScanClient:
     def send(self, scan: OutgoingScan, *, patience_s: float = 60.0) -> Iterator[ScanEvent]:
         """Send a scan and yield all that the appliance says of it, the report last.
 
-        When the connection breaks, an :class:`Interrupted` is yielded, the scan is
+        When the connection breaks, or the appliance asks to try again (its disk is full, a
+        slice or the report could not be kept), an :class:`Interrupted` is yielded, the scan is
         opened again, and only slices that were not kept are sent. A scan that was
         finished before is answered with its report.
 
@@ -96,8 +97,9 @@ class ScanClient:
         scan
             What to send.
         patience_s
-            How long to try without any answer before giving up, s; an appliance that
-            did not answer even once is given up after 10 s at most.
+            How long to try without any answer before giving up, s, or with no other answer
+            than to try again; an appliance that did not answer even once is given up after
+            10 s at most.
 
         Raises
         ------
@@ -108,7 +110,7 @@ class ScanClient:
         """
         sending = Sending(scan)
         heard, wait_s = time.monotonic(), _FIRST_WAIT_S
-        patience = min(patience_s, _FIRST_ANSWER_S)
+        patience, asked_again = min(patience_s, _FIRST_ANSWER_S), None
         while True:
             try:
                 for event in self._call(sending):
@@ -116,16 +118,20 @@ class ScanClient:
                     patience = patience_s
                     if not isinstance(event, pb.Opened):
                         heard, wait_s = time.monotonic(), _FIRST_WAIT_S
+                    if isinstance(event, pb.Ack | pb.SliceRefused):
+                        asked_again = None
                     if isinstance(event, types_pb2.Report):
                         return
                 raise ClientError(
                     grpc.StatusCode.UNAVAILABLE, "", "The call ended without a report."
                 )
             except ClientError as error:
+                wait_s = max(wait_s, error.retry_s or 0)
+                since = heard
                 if error.reason:
                     patience = patience_s
-                wait_s = max(wait_s, error.retry_s or 0)
-                if not error.passing or time.monotonic() + wait_s - heard > patience:
+                    since = asked_again = asked_again or time.monotonic()
+                if not error.passing or time.monotonic() + wait_s - since > patience:
                     raise
                 yield Interrupted(error, wait_s)
             time.sleep(wait_s)

@@ -50,8 +50,8 @@ class ClientError(Exception):
     def passing(self) -> bool:
         """True when the same call may succeed a little later."""
         if self.reason:
-            busy = self.reason in _PASSING_REASONS
-            return busy or self.code is grpc.StatusCode.UNAVAILABLE
+            asked_to = self.retry_s is not None or self.reason in _PASSING_REASONS
+            return asked_to or self.code is grpc.StatusCode.UNAVAILABLE
         return self.code in _BROKEN
 
 

@@ -154,6 +154,37 @@ def test_a_refused_scan_is_not_tried_again() -> None:
     assert error.metadata == {"why": "test"}
 
 
+def not_kept(context: grpc.ServicerContext) -> None:
+    status = with_reason(grpc.StatusCode.RESOURCE_EXHAUSTED, "NOT_KEPT", "No room.", 0.1)
+    context.abort_with_status(status)
+
+
+def test_slices_that_could_not_be_kept_are_sent_again() -> None:
+    full = [3, 5]
+
+    def fill(context: grpc.ServicerContext, count: int) -> None:
+        if full and count == full[0]:
+            full.pop(0)
+            not_kept(context)
+
+    with WireServer(on_slice=fill) as server:
+        events = send(server.target)
+    assert server.kept.calls == [UIDS[:3], UIDS[3:8], UIDS[8:]]
+    assert [event.error.reason for event in of(events, Interrupted)] == ["NOT_KEPT"] * 2
+    assert isinstance(events[-1], types_pb2.Report)
+    assert events[-1].slices == len(UIDS)
+
+
+def test_an_appliance_that_keeps_nothing_is_given_up() -> None:
+    with WireServer(on_slice=lambda context, count: not_kept(context)) as server:
+        began = time.monotonic()
+        with pytest.raises(ClientError, match="No room") as caught:
+            send(server.target, patience_s=0.8)
+    assert caught.value.retry_s == pytest.approx(0.1)
+    assert len(server.kept.calls) > 1
+    assert time.monotonic() - began < 5
+
+
 def test_a_file_that_cannot_be_read_ends_the_sending() -> None:
     broken = OutgoingScan(OPEN, [Made("1.2.3.1"), Unreadable("1.2.3.2")])
     with WireServer() as server, pytest.raises(PermissionError):

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent import futures
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Self
 
 import grpc
@@ -20,12 +21,18 @@ from breathhold.v1 import scan_pb2_grpc, triage_pb2, triage_pb2_grpc, types_pb2
 Requests = Iterator[pb.StreamRequest]
 
 
-def with_reason(code: grpc.StatusCode, reason: str, message: str) -> grpc.Status:
-    detail = Any()
+def with_reason(
+    code: grpc.StatusCode, reason: str, message: str, retry_s: float | None = None
+) -> grpc.Status:
+    detail, hint = Any(), Any()
     info = error_details_pb2.ErrorInfo(reason=reason, domain="breathhold", metadata={"why": "test"})
     detail.Pack(info)
+    retry = error_details_pb2.RetryInfo()
+    retry.retry_delay.FromTimedelta(timedelta(seconds=retry_s or 0))
+    hint.Pack(retry)
+    details = [detail] if retry_s is None else [detail, hint]
     return rpc_status.to_status(
-        status_pb2.Status(code=code.value[0], message=message, details=[detail])
+        status_pb2.Status(code=code.value[0], message=message, details=details)
     )
 
 

@@ -11,12 +11,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
 import pytest
 
-from appliance.client import ScanClient
+from appliance.client import Interrupted, OutgoingScan, ScanClient
 from appliance.client.errors import ClientError, from_rpc
 from appliance.live.scans import scan_id_of
 from appliance.storage.record import Record, RecordKind
@@ -29,6 +30,17 @@ from tests.made_scans import raw_slices
 
 OPEN = pb.OpenScan(series_instance_uid="1.2.3", station="CT1", send_masks=True)
 _SLICES = 36
+
+
+@dataclass(frozen=True)
+class Made:
+    """A slice that needs no file."""
+
+    sop_instance_uid: str
+    made: pb.Slice
+
+    def message(self) -> pb.Slice:
+        return self.made
 
 
 @pytest.fixture(scope="module")
@@ -90,6 +102,23 @@ def test_a_fault_that_passes(
         assert "fails on purpose" in life.log_text()
 
 
+@pytest.mark.parametrize("plan", ["spool.sync=EIO@4", "results.save=ENOSPC@1"])
+def test_our_client_tries_again_by_itself(
+    repository: Path, tmp_path: Path, undisturbed: Answers, plan: str
+) -> None:
+    slices = [Made(one.raw.sop_instance_uid, one) for one in raw_slices(_SLICES)]
+    with (
+        Life(tmp_path, repository, plan, storage=impatient(tmp_path)) as life,
+        ScanClient(life.grpc) as client,
+    ):
+        *events, report = client.send(OutgoingScan(OPEN, slices))
+    assert isinstance(report, types_pb2.Report)
+    report.ClearField("timing")
+    assert report == undisturbed.final_report
+    (interrupted,) = (event for event in events if isinstance(event, Interrupted))
+    assert str(tmp_path) not in str(interrupted.error)
+
+
 def test_engines_that_always_fail_are_told_and_the_slices_kept(
     repository: Path, tmp_path: Path, undisturbed: Answers
 ) -> None:
@@ -133,7 +162,7 @@ def test_results_that_another_process_holds_for_long(
     """Callers are told; the report is there soon after the lock is gone, with no one's help."""
     with Life(tmp_path, repository, storage=impatient(tmp_path)) as life:
         with held(tmp_path):
-            assert error_of(send_scan(life.grpc, OPEN, raw_slices(_SLICES))).retry_s == 5.0
+            assert error_of(send_scan(life.grpc, OPEN, raw_slices(_SLICES))).retry_s == 2.0
             other = pb.OpenScan(series_instance_uid="1.2.4", station="CT1")
             answers = send_scan(life.grpc, other, raw_slices(12, 20.0, "1.2.4"))
             assert error_of(answers).reason == "RESULTS_NOT_KEPT"

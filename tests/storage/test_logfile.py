@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from appliance.storage.errors import SpoolCorruptError, SpoolReadError, SpoolWriteError
-from appliance.storage.logfile import LOG_NAME, LogFile, cut, read_log, repair
+from appliance.storage.logfile import LOG_NAME, LogFile, cut, first_record, read_log, repair
 from appliance.storage.reader import read_payload
 from appliance.storage.record import FILE_HEADER_BYTES, RECORD_HEADER_BYTES
 from tests.storage.conftest import HeldDisk, content_of, slice_record
@@ -44,6 +44,21 @@ def test_a_recovered_log_goes_on(path: Path) -> None:
     assert content is not None
     keep(LogFile(path, content.end, content.salt), "2", "3")
     assert keys(path) == ["1", "2", "3"]
+
+
+def test_the_first_record_is_read_alone_and_nothing_changed(path: Path) -> None:
+    assert first_record(path) is None
+    log = LogFile(path)
+    (first, _) = log.write([slice_record("1"), slice_record("2")])
+    log.sync()
+    content = path.read_bytes()
+    path.write_bytes(content + b"torn")
+    assert first_record(path) == slice_record("1")
+    assert path.read_bytes() == content + b"torn"
+    path.write_bytes(content[: first.offset] + b"?" + content[first.offset + 1 :])
+    assert first_record(path) is None
+    path.write_bytes(b"")
+    assert first_record(path) is None
 
 
 def test_what_was_written_but_never_synced_is_cut_off_when_damaged(path: Path) -> None:
