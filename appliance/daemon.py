@@ -35,7 +35,7 @@ from appliance.ingest.acceleration import accelerate, gpu_accelerator, gpu_to_de
 from appliance.ingest.apart import ReaderPool
 from appliance.live.board import Board
 from appliance.live.housekeeping import keep_house, take_up_again, watch_silence
-from appliance.live.memory import give_back_when_idle, share_places
+from appliance.live.memory import give_back_when_idle, put_start_aside, share_places
 from appliance.live.models import ServedModels, chosen_specs
 from appliance.live.reading import SliceReader
 from appliance.live.saving import ReportSaving
@@ -122,6 +122,7 @@ async def _run_until_signalled(
     daemon = Daemon(config, ServiceManager.from_environment())
     try:
         addresses = await _unless(stop, daemon.start())
+        put_start_aside()
         if ready and addresses:
             ready(addresses)
         await stop.wait()

@@ -135,9 +135,10 @@ def test_an_answer_that_was_not_read_is_not_that_of_the_next_slice(
         raise MemoryError
 
     pool.read(files[0])
-    with monkeypatch.context() as patched, pytest.raises(MemoryError):
+    with monkeypatch.context() as patched:
         patched.setattr(ReaderProcess, "_packet", without_memory)
-        pool.read(files[0])
+        with pytest.raises(MemoryError):
+            pool.read(files[0])
     there, here = pool.read(files[1]), read_dicom(files[1], DEFAULT_LIMITS)
     assert there.header == here.header
     np.testing.assert_array_equal(there.hu, here.hu)

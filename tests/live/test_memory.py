@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import gc
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 
-from appliance.live.memory import give_back_when_idle
+from appliance.live.memory import give_back, give_back_when_idle
 
 #: So small that the C library does not ask the system for each, and keeps it when it is freed.
 _BLOCK, _BLOCKS = 100_000, 2_000
@@ -47,3 +49,16 @@ def test_freed_memory_goes_back_when_the_last_scan_is_let_go() -> None:
     _library.free(ctypes.c_void_p(last))
     assert during > full - _BLOCK * _BLOCKS // 4
     assert resident() < full - _BLOCK * _BLOCKS // 2
+
+
+def test_what_refers_to_itself_goes_too() -> None:
+    circle = SimpleNamespace()
+    circle.itself, gone = circle, weakref.ref(circle)
+    del circle
+    gc.disable()
+    try:
+        assert gone() is not None
+        give_back()
+        assert gone() is None
+    finally:
+        gc.enable()
