@@ -66,7 +66,16 @@ class ServerConfig(_Table):
         "127.0.0.1:9464", description="HTTP address for metrics, health and the triage page"
     )
     max_message_mib: int = Field(
-        60, ge=1, le=60, description="Largest gRPC message that is read, MiB"
+        16,
+        ge=1,
+        le=60,
+        description="Larger slices are refused, MiB of the message; 2048 x 2048 pixels are 8",
+    )
+    in_hand_mib: int = Field(
+        256,
+        ge=1,
+        description="Slices of all streams worked on before more are read, MiB; the memory they "
+        "take is up to three times that",
     )
     max_calls: int = Field(256, ge=8, description="More calls at once are refused")
     max_calls_each: int = Field(
@@ -91,6 +100,14 @@ class ServerConfig(_Table):
     shutdown_grace_s: float = Field(
         10.0, ge=0, description="How long complete scans may take to end when the daemon stops, s"
     )
+
+    @property
+    def max_message_bytes(self) -> int:
+        return self.max_message_mib * _MIB
+
+    @property
+    def in_hand_bytes(self) -> int:
+        return self.in_hand_mib * _MIB
 
 
 class TlsConfig(_Table):

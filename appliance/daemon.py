@@ -35,6 +35,7 @@ from appliance.ingest.acceleration import accelerate, gpu_accelerator, gpu_to_de
 from appliance.ingest.apart import ReaderPool
 from appliance.live.board import Board
 from appliance.live.housekeeping import keep_house, take_up_again, watch_silence
+from appliance.live.intake import Intake
 from appliance.live.memory import give_back_when_idle, put_start_aside, share_places
 from appliance.live.models import ServedModels, chosen_specs
 from appliance.live.reading import SliceReader
@@ -278,7 +279,7 @@ class Daemon:
         choices: Choices,
         readers: ReaderPool | None,
     ) -> tuple[Services, LiveScans]:
-        engine, limits = self._config.engine, self._config.scan
+        engine, limits, server = self._config.engine, self._config.scan, self._config.server
         at_once = max(os.cpu_count() or 1, readers.most if readers else 0)
         decoders = ThreadPoolExecutor(at_once, "decoder")
         self._closing.callback(decoders.shutdown, cancel_futures=True)
@@ -316,6 +317,7 @@ class Daemon:
             reader=SliceReader(IngestLimits(), metrics, readers),
             norms=self._norms,
             saving=ReportSaving(self._config.storage.retry_s),
+            intake=Intake(server.in_hand_bytes, server.max_message_bytes),
         )
         storage = self._config.storage
         scans = LiveScans(services, limits.max_open_scans, storage.full_bytes, storage.retry_s)
@@ -380,6 +382,7 @@ class Daemon:
         devices = services.devices
         metrics.show_engines(devices.serving.engines.values(), devices.shelf.finishing)
         metrics.queue_depth.set(len(services.queue))
+        metrics.in_hand_bytes.set(services.intake.bytes_in_hand)
         metrics.pixel_cache_bytes.set(services.planes.bytes_used)
         metrics.device_pixel_cache_bytes.set(services.planes.device_bytes_used)
         counts = Counter(device.state for device in devices.devices)

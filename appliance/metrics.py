@@ -64,6 +64,7 @@ class Metrics:
             "audit_files_dropped_early", "Files of the audit trail dropped before audit.keep_days"
         )
         self.queue_depth = self._gauge("queue_depth", "Slabs that wait for inference")
+        self.in_hand_bytes = self._gauge("in_hand_bytes", "Bytes of slices read and not answered")
         self.spool_bytes = self._gauge("spool_bytes", "Bytes in the spool")
         self.pixel_cache_bytes = self._gauge("pixel_cache_bytes", "Bytes of pixels in memory")
         self.device_pixel_cache_bytes = self._gauge(

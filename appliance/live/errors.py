@@ -225,6 +225,26 @@ def readers_unavailable(cause: Exception) -> ScanError:
     )
 
 
+def too_much_in_hand(budget_bytes: int) -> ScanError:
+    return ScanError(
+        CallStatus.RESOURCE_EXHAUSTED,
+        "TOO_MUCH_IN_HAND",
+        "The appliance has as many slices in memory as it may and does not get through them. What "
+        "was acknowledged is kept; open the scan again soon and send the others.",
+        {"in_hand_mib": str(budget_bytes // 2**20)},
+        _SCAN_ENDS_S,
+    )
+
+
+def open_too_large(most_bytes: int) -> ScanError:
+    return ScanError(
+        CallStatus.INVALID_ARGUMENT,
+        "OPEN_TOO_LARGE",
+        f"OpenScan has at most {most_bytes // 1024} KiB.",
+        {"max_bytes": str(most_bytes)},
+    )
+
+
 def inference_failed(cause: Exception) -> ScanError:
     return ScanError(
         CallStatus.INTERNAL,

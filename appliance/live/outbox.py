@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 
 from appliance.live.errors import ScanError
 from breathhold.v1 import scan_pb2 as pb
@@ -18,8 +18,8 @@ from breathhold.v1 import types_pb2
 
 #: Running scores are sent no closer together than this, s.
 SCORE_INTERVAL_S = 0.1
-#: A caller that leaves so many responses unread is not read from either.
-MOST_WAITING = 1024
+#: A caller that leaves so many responses unread, or so many bytes, is not read from either.
+MOST_WAITING, MOST_BYTES = 1024, 16 * 2**20
 
 
 class Outbox:
@@ -35,6 +35,7 @@ class Outbox:
         self._running_score = running_score
         self._responses: deque[pb.StreamResponse] = deque()
         self._masks: dict[str, types_pb2.SliceMask] = {}
+        self._bytes = 0
         self._score_changed = False
         self._score_due = 0.0
         self._closed = False
@@ -55,15 +56,14 @@ class Outbox:
     def send(self, response: pb.StreamResponse) -> None:
         if not self._closed:
             self._responses.append(response)
-            self._news.set()
-            if len(self._responses) >= MOST_WAITING:
-                self._has_room.clear()
+            self._waits(response.ByteSize())
 
     def send_mask(self, mask: types_pb2.SliceMask) -> None:
         """Send a mask; one of the same slice that was not sent yet is replaced."""
         if not self._closed:
+            before = self._masks.get(mask.sop_instance_uid)
             self._masks[mask.sop_instance_uid] = mask
-            self._news.set()
+            self._waits(mask.ByteSize() - (before.ByteSize() if before else 0))
 
     def score_changed(self) -> None:
         if not self._closed:
@@ -87,23 +87,44 @@ class Outbox:
                 return
             await self._wait()
 
-    def _waiting(self) -> list[pb.StreamResponse]:
-        """All that can be sent now: the report, when there is one, after every mask."""
+    def _waiting(self) -> Iterator[pb.StreamResponse]:
+        """All that can be sent now, one by one: the report, when there is one, after every mask."""
         self._news.clear()
-        ready = []
-        while self._responses and not self._responses[0].HasField("report"):
-            ready.append(self._responses.popleft())
-        ready += [pb.StreamResponse(mask=mask) for mask in self._masks.values()]
-        self._masks.clear()
+        for _ in range(len(self._responses)):
+            if self._responses[0].HasField("report"):
+                break
+            yield self._next()
+        for uid in tuple(self._masks):
+            mask = self._masks.pop(uid)
+            self._leaves(mask.ByteSize())
+            yield pb.StreamResponse(mask=mask)
         due = self._closed or time.monotonic() >= self._score_due
         if self._score_changed and due:
             self._score_changed = False
             self._score_due = time.monotonic() + SCORE_INTERVAL_S
-            ready.append(pb.StreamResponse(running_score=self._running_score()))
-        ready += self._responses
-        self._responses.clear()
-        self._has_room.set()
-        return ready
+            yield pb.StreamResponse(running_score=self._running_score())
+        while self._responses and self._responses[0].HasField("report") and not self._masks:
+            yield self._next()
+
+    def _next(self) -> pb.StreamResponse:
+        response = self._responses.popleft()
+        self._leaves(response.ByteSize())
+        return response
+
+    def _waits(self, size: int) -> None:
+        self._bytes += size
+        self._news.set()
+        if not self._is_room:
+            self._has_room.clear()
+
+    def _leaves(self, size: int) -> None:
+        self._bytes -= size
+        if self._is_room:
+            self._has_room.set()
+
+    @property
+    def _is_room(self) -> bool:
+        return len(self._responses) < MOST_WAITING and self._bytes < MOST_BYTES
 
     async def _wait(self) -> None:
         """Until there is news, or a score that was held back is due."""

@@ -9,6 +9,7 @@ from appliance.failpoints import hit
 from appliance.ingest import IngestLimits, SliceRefusedError, read_dicom, read_raw
 from appliance.ingest.apart import ReaderPool
 from appliance.ingest.errors import ReadersUnavailableError
+from appliance.ingest.header import is_uid
 from appliance.metrics import Metrics
 from appliance.scan.slice import Slice
 from appliance.scan.verdicts import Refusal, RefusalReason
@@ -71,5 +72,6 @@ class SliceReader:
 
 
 def claimed_uid(message: pb.Slice) -> str:
-    """The SOP Instance UID that a message states outright; empty for DICOM."""
-    return message.raw.sop_instance_uid if message.HasField("raw") else ""
+    """The SOP Instance UID that a message states outright; empty for DICOM, and when it is none."""
+    claimed = message.raw.sop_instance_uid if message.HasField("raw") else ""
+    return claimed if is_uid(claimed) else ""

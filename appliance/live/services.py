@@ -11,6 +11,7 @@ from appliance.inference.planes import PlaneStore
 from appliance.inference.pool import DevicePool
 from appliance.inference.tasks import TaskQueue
 from appliance.live.board import Board
+from appliance.live.intake import Intake
 from appliance.live.models import ServedModels
 from appliance.live.reading import SliceReader
 from appliance.live.saving import ReportSaving
@@ -41,6 +42,8 @@ class Services:
         But for the shapes of slabs, which each scan has of its edition.
     norms
         What scans are measured against.
+    intake
+        How much of their slices may be in memory.
     """
 
     spool: Spool
@@ -58,3 +61,4 @@ class Services:
     reader: SliceReader
     norms: Norms = NO_NORMS
     saving: ReportSaving = field(default_factory=ReportSaving)
+    intake: Intake = field(default_factory=Intake)

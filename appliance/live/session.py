@@ -169,7 +169,7 @@ class LiveScan:
 
     # -- slices
 
-    async def receive(self, message: pb.Slice, outbox: Outbox) -> None:
+    async def receive(self, message: pb.Slice, outbox: Outbox, size: int) -> None:
         """Read one slice, keep it, answer it, and have inferred what it makes possible.
 
         Parameters
@@ -178,6 +178,8 @@ class LiveScan:
             The slice.
         outbox
             Of the caller that sent it, who alone gets the answer.
+        size
+            Of the message it came in, bytes.
 
         Raises
         ------
@@ -185,18 +187,20 @@ class LiveScan:
             When it could not be read just now, or not be kept.
         """
         self.last_activity = time.monotonic()
-        self._services.metrics.bytes_received.inc(message.ByteSize())
+        self._services.metrics.bytes_received.inc(size)
+        wire.forget_unknown_fields(message)
         self._in_hand += 1
         self._idle.clear()
         try:
-            await self._receive(message, outbox, self.last_activity)
+            await self._receive(message, outbox, size, self.last_activity)
         finally:
             self._in_hand -= 1
             if not self._in_hand:
                 self._idle.set()
 
-    async def _receive(self, message: pb.Slice, outbox: Outbox, arrived: float) -> None:
+    async def _receive(self, message: pb.Slice, outbox: Outbox, size: int, arrived: float) -> None:
         try:
+            self._services.intake.check(size)
             read = await self._read(message)
         except SliceRefusedError as refused:
             self._refuse(outbox, message.sequence, claimed_uid(message), refused.refusal)

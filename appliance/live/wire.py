@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any, cast
+
+from google.protobuf.message import Message
 
 from appliance.inference.serving import DeviceState, DeviceStatus
 from appliance.live.wire_findings import add_findings
@@ -54,6 +57,11 @@ def scores_message(scores: Scores) -> pb.Scores:
         high_opacity_ml=volumes.high_opacity_ml,
         no_score=_NO_SCORE[scores.no_score],
     )
+
+
+def forget_unknown_fields(message: Message) -> None:
+    """Drop what a message says that this version does not know, at all depths."""
+    cast(Any, message).DiscardUnknownFields()  # which the stubs do not have
 
 
 def warning_message(notice: Notice) -> pb.Warning:

@@ -27,6 +27,11 @@ _SERVICES = (
 )
 _MIB = 2**20
 _HEALTH_INTERVAL_S = 2.0
+#: Up to so many times the largest message is read, so that its slice is refused by name. On a
+#: larger one gRPC itself breaks the call off, which nobody else hears of.
+_READ_TO_BE_REFUSED = 2
+#: The largest answer, which callers take: a page of the board's lines.
+_MOST_SENT_BYTES = 64 * _MIB
 #: gRPC itself refuses calls beyond so many times those that the guard lets in: those that are
 #: about health, or that were refused and not gone yet.
 _LAST_RESORT = 4
@@ -74,8 +79,9 @@ class GrpcSide:
             When the address cannot be bound.
         """
         server, services = self._server, self._services
+        in_flight, intake = self._config.slices_in_flight, services.intake
         scan_pb2_grpc.add_ScanServiceServicer_to_server(
-            ScanService(self._scans, services.results, self._config.slices_in_flight), server
+            ScanService(self._scans, services.results, in_flight, intake), server
         )
         triage_pb2_grpc.add_TriageServiceServicer_to_server(
             TriageService(services.board, services.results), server
@@ -116,10 +122,9 @@ def _bind(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:
 
 
 def _options(config: ServerConfig) -> list[tuple[str, int]]:
-    max_message_bytes = config.max_message_mib * _MIB
     return [
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
+        ("grpc.max_receive_message_length", _READ_TO_BE_REFUSED * config.max_message_mib * _MIB),
+        ("grpc.max_send_message_length", _MOST_SENT_BYTES),
         ("grpc.so_reuseport", 0),
         ("grpc.server_handshake_timeout_ms", round(config.request_s * 1000)),
         ("grpc.keepalive_time_ms", 20_000),

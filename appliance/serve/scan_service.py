@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
+from functools import partial
 
 import grpc
 
 from appliance.access.roles import caller
-from appliance.live.errors import CallStatus, ScanError, internal, results_unavailable
+from appliance.live.errors import (
+    CallStatus,
+    ScanError,
+    internal,
+    open_too_large,
+    results_unavailable,
+)
+from appliance.live.intake import Intake
 from appliance.live.outbox import Outbox
 from appliance.live.scans import FinishedScan, LiveScans, scan_id_of
 from appliance.live.session import LiveScan
+from appliance.live.wire import forget_unknown_fields
 from appliance.scan.events import CompletedBy
 from appliance.serve.record import call_record
 from appliance.serve.status import abort
@@ -22,6 +31,9 @@ from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import scan_pb2_grpc
 
 logger = logging.getLogger(__name__)
+
+#: The largest OpenScan, of which a scan in progress keeps a copy; honest ones have some hundred.
+_OPEN_BYTES = 64 * 1024
 
 Requests = AsyncIterator[pb.StreamRequest]
 Context = grpc.aio.ServicerContext[pb.StreamRequest, pb.StreamResponse]
@@ -38,11 +50,15 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
         Where finished scans are found.
     slices_in_flight
         Slices of one call that are worked on before more are read.
+    intake
+        Bytes of slices of all calls that are.
     """
 
-    def __init__(self, scans: LiveScans, results: ResultsStore, slices_in_flight: int) -> None:
+    def __init__(
+        self, scans: LiveScans, results: ResultsStore, slices_in_flight: int, intake: Intake
+    ) -> None:
         self._scans, self._results = scans, results
-        self._slices_in_flight = slices_in_flight
+        self._slices_in_flight, self._intake = slices_in_flight, intake
         self._in_hand: set[asyncio.Task[None]] = set()
 
     async def Stream(  # noqa: N802
@@ -116,7 +132,8 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
         room = asyncio.Semaphore(self._slices_in_flight)
         in_hand: set[asyncio.Task[None]] = set()
 
-        def done(task: asyncio.Task[None]) -> None:
+        def done(size: int, task: asyncio.Task[None]) -> None:
+            self._intake.give_back(size)
             room.release()
             in_hand.discard(task)
             self._in_hand.discard(task)
@@ -128,10 +145,12 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
                 case "slice":
                     await room.acquire()
                     await outbox.room()
-                    task = asyncio.create_task(live.receive(request.slice, outbox))
+                    size = request.ByteSize()
+                    await self._intake.take(size)
+                    task = asyncio.create_task(live.receive(request.slice, outbox, size))
                     in_hand.add(task)
                     self._in_hand.add(task)
-                    task.add_done_callback(done)
+                    task.add_done_callback(partial(done, size))
                 case "end":
                     outcomes = await asyncio.gather(*in_hand, return_exceptions=True)
                     failed = any(isinstance(outcome, BaseException) for outcome in outcomes)
@@ -141,6 +160,7 @@ class ScanService(scan_pb2_grpc.ScanServiceServicer):
                     return CompletedBy.ABANDONED if abandoned else CompletedBy.END
                 case _:
                     raise _unexpected()
+            del request  # nor the message, while nothing comes
         return None
 
 
@@ -154,6 +174,9 @@ def _as_scan_error(error: BaseException) -> ScanError:
 async def _open_request(requests: Requests) -> pb.OpenScan:
     async for request in requests:
         if request.HasField("open"):
+            if request.ByteSize() > _OPEN_BYTES:
+                raise open_too_large(_OPEN_BYTES)
+            forget_unknown_fields(request.open)
             return request.open
         break
     raise ScanError(

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from appliance.live.errors import ScanError, shutting_down
-from appliance.live.outbox import SCORE_INTERVAL_S, Outbox
+from appliance.live.outbox import MOST_BYTES, MOST_WAITING, SCORE_INTERVAL_S, Outbox
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import types_pb2
 
@@ -129,3 +129,53 @@ def test_what_was_sent_while_the_caller_read_comes_before_the_error() -> None:
     with pytest.raises(ScanError):
         asyncio.run(scenario())
     assert read == [0, 1]
+
+
+def test_a_caller_that_leaves_much_unread_is_not_read_from() -> None:
+    """By the count of what waits for it, and by its bytes, until it has read again."""
+    large = mask("1", 1)
+    large.rows, large.runs[:] = 512, [2**30] * (MOST_BYTES // 5)
+    assert large.ByteSize() >= MOST_BYTES
+
+    async def is_room(outbox: Outbox) -> bool:
+        waiting = asyncio.create_task(outbox.room())
+        await asyncio.sleep(0)
+        return not waiting.cancel()
+
+    async def scenario() -> None:
+        outbox = Outbox(Scores())
+        reading = aiter(outbox)
+        for sequence in range(MOST_WAITING):
+            assert await is_room(outbox)
+            outbox.send(ack(sequence))
+        assert not await is_room(outbox)
+        assert (await anext(reading)).ack.sequence == 0
+        assert await is_room(outbox)
+        outbox.send_mask(large)
+        assert not await is_room(outbox)
+        outbox.send_mask(mask("1", 2))
+        for _ in range(MOST_WAITING - 1):
+            await anext(reading)
+        assert (await anext(reading)).mask.revision == 2
+        assert await is_room(outbox)
+        outbox.send_mask(large)
+        assert not await is_room(outbox)
+        outbox.close()
+        assert await is_room(outbox)
+
+    asyncio.run(scenario())
+
+
+def test_masks_that_come_while_the_caller_reads_come_before_the_report() -> None:
+    async def scenario() -> list[str | None]:
+        outbox, seen = Outbox(Scores()), []
+        outbox.send_mask(mask("1", 1))
+        async for response in outbox:
+            seen.append(response.WhichOneof("response"))
+            if len(seen) == 1:
+                outbox.send(pb.StreamResponse(report=types_pb2.Report()))
+                outbox.send_mask(mask("2", 1))
+                outbox.close()
+        return seen
+
+    assert asyncio.run(scenario()) == ["mask", "mask", "report"]
