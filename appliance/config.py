@@ -152,10 +152,15 @@ class StorageConfig(_Table):
         Path("/var/lib/breathhold"), description="Folder of the spool and the results"
     )
     keep_slices_hours: float = Field(
-        24.0, ge=0, description="Slices of a reported scan are kept this long, hours"
+        24.0,
+        ge=0,
+        description="Slices of a reported scan are kept this long, hours, by the box's own time",
     )
     keep_results_days: float = Field(
-        30.0, ge=0, description="Reports and masks are kept this long, days"
+        30.0,
+        ge=0,
+        description="Reports and masks are kept this long, days, by the box's own time: a wall "
+        "clock that is set wrong does not shorten it, and time off counts when the box ran 6 h",
     )
     tight_mib: int = Field(
         4096, ge=0, description="With less free on the disk, reported slices go before their time"

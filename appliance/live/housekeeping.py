@@ -9,6 +9,7 @@ import time
 from appliance.access.audit import Event
 from appliance.config import ScanConfig, StorageConfig
 from appliance.live.errors import ScanError
+from appliance.live.retention import Retention
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
@@ -58,16 +59,22 @@ async def take_up_again(scans: LiveScans, interval_s: float = 1.0) -> None:
 
 
 async def keep_house(
-    scans: LiveScans, services: Services, config: StorageConfig, interval_s: float = 60.0
+    scans: LiveScans,
+    services: Services,
+    config: StorageConfig,
+    interval_s: float = 60.0,
+    retention: Retention | None = None,
 ) -> None:
     """Take up what was left unfinished and forget what was kept long enough, again and again."""
+    retention = retention or Retention(services.results)
     while True:
         services.trail.settle()
         try:
             await scans.take_up()
-            await _forget_slices(scans, services, config.keep_slices_hours * _HOUR_S)
-            await _make_room(scans, services, config.tight_bytes)
-            await _forget_results(services, config.keep_results_days * _DAY_S)
+            await retention.look()
+            await _forget_slices(scans, services, retention, config.keep_slices_hours * _HOUR_S)
+            await _make_room(scans, services, retention, config.tight_bytes)
+            await _forget_results(services, retention, config.keep_results_days * _DAY_S)
             used = await services.spool.run(services.spool.bytes_used)
             services.metrics.spool_bytes.set(used)
         except StorageError as error:
@@ -77,37 +84,40 @@ async def keep_house(
         await asyncio.sleep(interval_s)
 
 
-async def _forget_slices(scans: LiveScans, services: Services, keep_s: float) -> None:
-    results = services.results
-    for scan_id in await services.spool.run(services.spool.scans):
-        report = await results.run(results.report, scan_id)
-        if report and time.time() - report.timing.reported_unix_s > keep_s:
+async def _forget_slices(
+    scans: LiveScans, services: Services, retention: Retention, keep_s: float
+) -> None:
+    held = set(await services.spool.run(services.spool.scans))
+    for scan_id in await retention.kept_longer_than(keep_s):
+        if scan_id in held:
             await scans.remove_slices(scan_id)
             services.trail.note(Event.DELETED, scan_id=scan_id, why="slices kept long enough")
 
 
-async def _make_room(scans: LiveScans, services: Services, tight_bytes: int) -> None:
+async def _make_room(
+    scans: LiveScans, services: Services, retention: Retention, tight_bytes: int
+) -> None:
     """While the disk is nearly full, forget the slices of reported scans, oldest first."""
-    if await services.spool.run(services.spool.free_bytes) >= tight_bytes:
+    spool = services.spool
+    if await spool.run(spool.free_bytes) >= tight_bytes:
         return
-    reported = []
-    for scan_id in await services.spool.run(services.spool.scans):
-        report = await services.results.run(services.results.report, scan_id)
-        if report:
-            reported.append((report.timing.reported_unix_s, scan_id))
-    for _, scan_id in sorted(reported):
+    held = set(await spool.run(spool.scans))
+    for scan_id in await retention.kept():
+        if scan_id not in held:
+            continue
         logger.warning("the disk is nearly full: the slices of scan %s go early", scan_id)
         await scans.remove_slices(scan_id)
         services.trail.note(Event.DELETED, scan_id=scan_id, why="the disk is nearly full")
-        if await services.spool.run(services.spool.free_bytes) >= tight_bytes:
+        if await spool.run(spool.free_bytes) >= tight_bytes:
             return
     logger.error("the disk is nearly full, and no slices are left that could be forgotten")
 
 
-async def _forget_results(services: Services, keep_s: float) -> None:
-    for summary in services.board.summaries():
-        if not summary.running and time.time() - summary.updated_unix_s > keep_s:
-            await services.results.run(services.results.forget, summary.scan_id)
-            services.board.remove(summary.scan_id)
-            note = services.trail.note
-            note(Event.DELETED, scan_id=summary.scan_id, why="report kept long enough")
+async def _forget_results(services: Services, retention: Retention, keep_s: float) -> None:
+    running = {line.scan_id for line in services.board.summaries() if line.running}
+    for scan_id in await retention.kept_longer_than(keep_s):
+        if scan_id in running:
+            continue
+        await services.results.run(services.results.forget, scan_id)
+        services.board.remove(scan_id)
+        services.trail.note(Event.DELETED, scan_id=scan_id, why="report kept long enough")

@@ -56,6 +56,19 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE scans ADD COLUMN acquired_unix_s REAL",
         "CREATE INDEX scans_course ON scans (patient_key, acquired_unix_s) WHERE patient_key <> ''",
     ),
+    (
+        # Since when a report is kept, by the box's own time; empty until that was looked at.
+        "ALTER TABLE scans ADD COLUMN kept_s REAL",
+        "CREATE INDEX scans_kept ON scans (kept_s, scan_id)",
+        """
+        CREATE TABLE box_time (
+            one INTEGER PRIMARY KEY CHECK (one = 1),
+            now_s REAL NOT NULL,
+            believed_unix_s REAL,
+            believed_s REAL
+        ) STRICT
+        """,
+    ),
 )
 
 

@@ -47,7 +47,8 @@ _SAVE_SUMMARY = """
         summary = excluded.summary
 """
 _SAVE_REPORT = """
-    UPDATE scans SET report = ?, patient_key = ?, acquired_unix_s = ? WHERE scan_id = ?
+    UPDATE scans SET report = ?, patient_key = ?, acquired_unix_s = ?, kept_s = NULL
+    WHERE scan_id = ?
 """
 _COURSE = """
     SELECT report, acquired_unix_s FROM scans
@@ -190,7 +191,7 @@ class ResultsStore:
         ResultsConflictError
             When the series belongs to another scan.
         """
-        with self._change() as connection:
+        with self.change() as connection:
             connection.execute(_SAVE_SUMMARY, summary_row(summary, study_uid))
 
     def save_report(
@@ -221,7 +222,7 @@ class ResultsStore:
         ):
             raise ResultsConflictError("report and summary are of different scans")
         scan_id = report.scan_id
-        with self._change() as connection:
+        with self.change() as connection:
             hit("results.save")
             row = summary_row(summary, report.study_instance_uid)
             connection.execute(_SAVE_SUMMARY, row)
@@ -293,11 +294,12 @@ class ResultsStore:
 
     def forget(self, scan_id: str) -> None:
         """Remove all that is known of a scan; nothing happens when it is not known."""
-        with self._change() as connection:
+        with self.change() as connection:
             connection.execute("DELETE FROM scans WHERE scan_id = ?", (scan_id,))
 
     @contextmanager
-    def _change(self) -> Iterator[sqlite3.Connection]:
+    def change(self) -> Iterator[sqlite3.Connection]:
+        """Make changes at one stroke, and keep them; for :mod:`appliance.storage.ages`."""
         with self._using, named_errors(self._path), transaction(self._connection) as connection:
             yield connection
 

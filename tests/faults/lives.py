@@ -28,6 +28,9 @@ def _live(
     step_s = settings.pop("clock_step_s", 0.0)
     if step_s:
         _step_clock(float(str(step_s)))
+    ahead_s = settings.pop("clock_ahead_s", 0.0)
+    if ahead_s:
+        _set_clock(float(str(ahead_s)))
     config = Config.model_validate(
         {
             "server": {"listen": "127.0.0.1:0", "http": "127.0.0.1:0", "readers": 0},
@@ -45,6 +48,12 @@ def _step_clock(step_s: float) -> None:
     time.time = lambda: real() + (step_s if next(calls) // 5 % 2 else 0.0)
 
 
+def _set_clock(ahead_s: float) -> None:
+    """Have the wall clock wrong from the start, as after a battery failed."""
+    real = time.time
+    time.time = lambda: real() + ahead_s
+
+
 class Life:
     """A daemon on free loopback ports; killed at the end of the block.
 
@@ -55,7 +64,8 @@ class Life:
     plan
         How it is to fail (:mod:`appliance.failpoints`).
     settings
-        Further tables of its configuration; `clock_step_s` makes its wall clock jump.
+        Further tables of its configuration; `clock_step_s` makes its wall clock jump,
+        `clock_ahead_s` has it wrong from the start.
     """
 
     def __init__(self, state: Path, repository: Path, plan: str = "", **settings: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import resource
 import shutil
 import sqlite3
@@ -280,6 +281,27 @@ def test_a_clock_that_jumps(
         assert send_scan(life.grpc, other, raw_slices(12, 20.0, "1.2.4")).report is not None
         again = send_scan(life.grpc, OPEN, [])
         assert again.final_report == undisturbed.final_report
+
+
+@pytest.mark.parametrize("ahead_s", [(0.0, 31 * 86400.0, 0.0), (-20 * 365 * 86400.0, 0.0)])
+def test_a_clock_that_is_wrong_from_the_start_makes_nothing_old(
+    repository: Path, tmp_path: Path, undisturbed: Answers, ahead_s: tuple[float, ...]
+) -> None:
+    """A month ahead for one start, a battery that failed: report and slices are kept."""
+    for number, ahead in enumerate(ahead_s):
+        with Life(tmp_path, repository, clock_ahead_s=ahead) as life:
+            answers = send_scan(life.grpc, OPEN, [] if number else raw_slices(_SLICES))
+            assert answers.final_report == undisturbed.final_report
+            assert not number or eventually(lambda: kept_house(life))
+            assert send_scan(life.grpc, OPEN, []).final_report == undisturbed.final_report
+        assert [path.name for path in (tmp_path / "spool").iterdir()] == [scan_id_of("1.2.3")]
+
+
+def kept_house(life: Life) -> bool:
+    """Whether the daemon looked through what it keeps, the spool's size last."""
+    with urllib.request.urlopen(f"http://{life.http}/metrics", timeout=5) as answer:
+        found = re.search(rb"^breathhold_spool_bytes (\S+)$", answer.read(), re.MULTILINE)
+    return found is not None and float(found[1]) > 0
 
 
 def test_memory_that_is_refused_costs_nothing_acknowledged(

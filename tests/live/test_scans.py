@@ -28,6 +28,7 @@ from appliance.live.errors import ScanError, internal
 from appliance.live.housekeeping import keep_house
 from appliance.live.models import ServedModels
 from appliance.live.reading import SliceReader
+from appliance.live.retention import Retention
 from appliance.live.retries import MOST_FAILURES, Retries
 from appliance.live.scans import LiveScans, scan_id_of
 from appliance.live.services import Services
@@ -41,7 +42,7 @@ from appliance.storage.record import Record, RecordKind
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
 from breathhold.v1 import scan_pb2 as pb
-from breathhold.v1 import types_pb2
+from breathhold.v1 import triage_pb2, types_pb2
 from engines.models import load_repository
 from tests.tiny_models import write_tiny_repository
 
@@ -311,3 +312,33 @@ def test_housekeeping_outlives_a_fault(tmp_path: Path, monkeypatch: pytest.Monke
             keeping.cancel()
 
     asyncio.run(until_the_third_round())
+
+
+def test_housekeeping_forgets_slices_first_and_then_the_report(tmp_path: Path) -> None:
+    """By the box's own time; the disk was never full."""
+    elapsed = [1000.0]
+    scan = {"scan_id": SCAN_ID, "series_instance_uid": OPEN.series_instance_uid}
+
+    async def go_on() -> list[tuple[bool, bool]]:
+        found = []
+        async with live_scans(tmp_path) as scans:
+            services = scans._services
+            results, spool = services.results, services.spool
+            await spool.append(SCAN_ID, Record(RecordKind.OPEN, "", OPEN.SerializeToString()))
+            report = types_pb2.Report(**scan, completed_by=types_pb2.COMPLETED_BY_END)
+            results.save_report(report, [], triage_pb2.ScanSummary(**scan))
+            await scans.show_finished()
+            retention = Retention(results, lambda: 0.0, lambda: elapsed[0])
+            config = StorageConfig(state_dir=tmp_path, tight_mib=0, full_mib=0)
+            keeping = asyncio.create_task(
+                keep_house(scans, services, config, 0.01, retention=retention)
+            )
+            for days in (1, 29, 0):
+                await asyncio.sleep(0.3)
+                found.append((SCAN_ID in spool.scans(), bool(results.report(SCAN_ID))))
+                assert bool(services.board.summaries()) == found[-1][1]
+                elapsed[0] += 86400.0 * days + 1
+            keeping.cancel()
+        return found
+
+    assert asyncio.run(go_on()) == [(True, True), (False, True), (False, False)]
