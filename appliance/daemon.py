@@ -17,6 +17,7 @@ from typing import Any
 from aiohttp import web
 
 from appliance.access.audit import AuditTrail, Event
+from appliance.access.expiry import expiries
 from appliance.access.tls import TlsFiles
 from appliance.config import Config
 from appliance.failpoints import warn_if_on
@@ -39,6 +40,7 @@ from appliance.live.intake import Intake
 from appliance.live.memory import give_back_when_idle, put_start_aside, share_places
 from appliance.live.models import ServedModels, chosen_specs
 from appliance.live.reading import SliceReader
+from appliance.live.room import watch_room
 from appliance.live.saving import ReportSaving
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
@@ -202,6 +204,7 @@ class Daemon:
         await scans.show_finished()
         self._in_background(watch_silence(scans, self._config.scan))
         self._in_background(keep_house(scans, services, storage))
+        self._in_background(watch_room(spool, services.metrics, storage))
         self._in_background(take_up_again(scans, min(1.0, storage.retry_s)))
         self._in_background(give_back_when_idle(scans))
         known = self._config.access, bool(self._config.tls.client_ca), services.trail
@@ -381,6 +384,8 @@ class Daemon:
         metrics.ready.set(self._healthy)
         devices = services.devices
         metrics.show_engines(devices.serving.engines.values(), devices.shelf.finishing)
+        if self._tls:
+            metrics.show_certificates(expiries(self._tls.current))
         metrics.queue_depth.set(len(services.queue))
         metrics.in_hand_bytes.set(services.intake.bytes_in_hand)
         metrics.pixel_cache_bytes.set(services.planes.bytes_used)

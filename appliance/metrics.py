@@ -6,7 +6,7 @@ only, and never anything of a patient.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
@@ -66,6 +66,23 @@ class Metrics:
         self.queue_depth = self._gauge("queue_depth", "Slabs that wait for inference")
         self.in_hand_bytes = self._gauge("in_hand_bytes", "Bytes of slices read and not answered")
         self.spool_bytes = self._gauge("spool_bytes", "Bytes in the spool")
+        self.free_bytes = self._gauge("free_bytes", "Bytes free on the disk of the spool")
+        self.tight_bytes = self._gauge(
+            "tight_bytes", "With fewer bytes free, slices of reported scans go before their time"
+        )
+        self.full_bytes = self._gauge("full_bytes", "With fewer bytes free, new scans are refused")
+        self.set_aside = Gauge(
+            "breathhold_set_aside",
+            "Damaged logs and files in the state folder, for an operator to look at",
+            ["what"],
+            registry=self.registry,
+        )
+        self._certificates = Gauge(
+            "breathhold_certificate_not_after_timestamp_seconds",
+            "When the first certificate of a TLS file expires, s since the epoch",
+            ["file"],
+            registry=self.registry,
+        )
         self.pixel_cache_bytes = self._gauge("pixel_cache_bytes", "Bytes of pixels in memory")
         self.device_pixel_cache_bytes = self._gauge(
             "device_pixel_cache_bytes", "Bytes of pixels in the memory of all GPUs; 0 without one"
@@ -94,6 +111,12 @@ class Metrics:
             self._engines.labels(*_labels(engine)).set(1)
             for precision, seconds in engine.seconds_per_slab.items():
                 self._slab_seconds_timed.labels(name, precision).set(seconds)
+
+    def show_certificates(self, expiries: Mapping[str, float]) -> None:
+        """Set when the TLS files that are in use expire, s since the epoch."""
+        self._certificates.clear()
+        for file, moment in expiries.items():
+            self._certificates.labels(file).set(moment)
 
     def _counter(self, name: str, text: str, labels: list[str] | None = None) -> Counter:
         return Counter(f"breathhold_{name}", text, labels or [], registry=self.registry)

@@ -75,8 +75,6 @@ async def keep_house(
             await _forget_slices(scans, services, retention, config.keep_slices_hours * _HOUR_S)
             await _make_room(scans, services, retention, config.tight_bytes)
             await _forget_results(services, retention, config.keep_results_days * _DAY_S)
-            used = await services.spool.run(services.spool.bytes_used)
-            services.metrics.spool_bytes.set(used)
         except StorageError as error:
             logger.error("housekeeping has to wait: %s", error)
         except Exception:
