@@ -15,7 +15,7 @@ DOMAIN = "breathhold"
 
 #: What gRPC answers, without a word of the appliance, when a connection breaks.
 _BROKEN = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.INTERNAL, grpc.StatusCode.CANCELLED)
-_PASSING_REASONS = ("TOO_MANY_CALLS", "TOO_MANY_SCANS", "TOO_MUCH_IN_HAND", "DISK_FULL")
+_PASSING_REASONS = ("TOO_MANY_CALLS", "TOO_MANY_SCANS", "DISK_FULL")
 
 
 @dataclass(eq=False)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import mmap
 import os
 import pickle
@@ -23,7 +22,7 @@ import numpy as np
 from appliance.failpoints import hit
 from appliance.ingest.answers import MOST_BYTES, Answer, Failed, Starved, encode
 from appliance.ingest.dicom import read_dicom
-from appliance.ingest.errors import SliceRefusedError
+from appliance.ingest.errors import SliceRefusedError, is_of_the_box
 from appliance.ingest.limits import IngestLimits
 from appliance.ingest.process import SIZE
 from appliance.scan.verdicts import Refusal, RefusalReason
@@ -34,7 +33,6 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 _FIRST_TO_END = "1000"  # proc(5), oom_score_adj
 #: The largest slice is read with far less.
 _AMPLE_BYTES = 256 * 2**20
-_NOTHING_LEFT = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
 
 
 def main(parent: int, number: int, memory: int) -> None:
@@ -66,9 +64,8 @@ def _answer(shared: mmap.mmap, size: int, limits: IngestLimits) -> Answer:
     except SliceRefusedError as refused:
         return _verdict(refused.refusal)
     except Exception as error:  # noqa: BLE001 - whatever it is, it costs this slice only
-        if isinstance(error, OSError) and error.errno in _NOTHING_LEFT:
-            return Starved()
-        return _verdict(Failed(type(error).__name__))
+        found = Failed(type(error).__name__)
+        return Starved() if is_of_the_box(error) else _verdict(found)
 
 
 def _verdict(found: Refusal | Failed) -> Answer:

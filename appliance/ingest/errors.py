@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from appliance.scan.verdicts import Refusal, RefusalReason
 
 
@@ -19,11 +21,20 @@ class SliceRefusedError(Exception):
         self.refusal = refusal
 
 
+#: What the system says when it has no memory, file handle or process left.
+_NOTHING_LEFT = (errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.EAGAIN)
+
+
 class ReadersUnavailableError(Exception):
     """The box cannot read slices just now, for want of processes or memory.
 
     It says nothing of the slice, which may be sent again.
     """
+
+
+def is_of_the_box(error: BaseException) -> bool:
+    """Whether the system had nothing left, so that the error says nothing of a slice."""
+    return isinstance(error, OSError) and error.errno in _NOTHING_LEFT
 
 
 def refuse(reason: RefusalReason, message: str, **values: object) -> SliceRefusedError:

@@ -28,6 +28,9 @@ _KEPT_BYTES = 64 * 2**20
 _KEEP_FREED = dict.fromkeys(("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"), str(_KEPT_BYTES))
 #: The shared memory keeps its size, whatever the process does: to read beyond its end is fatal.
 _SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+#: It multiplies no matrices: on a box of many cores the threads that wait to would take its address
+#: space.
+_NO_THREADS = {"OPENBLAS_NUM_THREADS": "1"}
 _START_S = 60.0
 
 
@@ -150,7 +153,7 @@ def _started(link: int, memory: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-P", "-m", _CHILD, str(os.getpid()), str(link), str(memory)],
         stdin=subprocess.DEVNULL,
-        env={**os.environ, **_KEEP_FREED, "PYTHONPATH": modules},
+        env={**os.environ, **_KEEP_FREED, **_NO_THREADS, "PYTHONPATH": modules},
         pass_fds=(link, memory),
         start_new_session=True,
     )

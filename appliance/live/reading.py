@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from appliance.failpoints import hit
 from appliance.ingest import IngestLimits, SliceRefusedError, read_dicom, read_raw
 from appliance.ingest.apart import ReaderPool
-from appliance.ingest.errors import ReadersUnavailableError
+from appliance.ingest.errors import ReadersUnavailableError, is_of_the_box
 from appliance.ingest.header import is_uid
 from appliance.metrics import Metrics
 from appliance.scan.slice import Slice
@@ -55,6 +55,8 @@ class SliceReader:
             except (SliceRefusedError, ReadersUnavailableError):
                 raise
             except Exception as error:
+                if isinstance(error, MemoryError) or is_of_the_box(error):
+                    raise ReadersUnavailableError("there is no memory to read a slice") from error
                 logger.error("a slice made the reader fail with %s", type(error).__name__)
                 raise SliceRefusedError(_UNREADABLE) from error
 

@@ -49,6 +49,17 @@ def test_what_does_not_fit_is_read_again_and_is_the_same() -> None:
     assert keys[0][1] in rooms.reloaded
 
 
+def test_a_prepared_plane_that_does_not_fit_is_made_again() -> None:
+    most = 3 * 512 * 512 * 4
+    rooms = Rooms(prepared_bytes=most, hu_bytes=512 * 512 * 2)
+    keys = [rooms.add(float(index)) for index in range(6)]
+    for key in (*keys, keys[0]):
+        (plane,) = rooms.store.prepared([key], rooms.prepare).values()
+        assert np.array_equal(plane, rooms.slices[key[1]].hu)
+        assert rooms.store.bytes_used <= most + 512 * 512 * 2
+    assert len(rooms.prepared_batches) == 7
+
+
 def test_a_plane_is_prepared_once() -> None:
     rooms = Rooms()
     keys = [rooms.add(float(index)) for index in range(3)]

@@ -207,7 +207,9 @@ def test_a_slow_process_is_made_up_for(files: list[bytes], monkeypatch: pytest.M
 
 def test_a_process_is_the_first_that_the_kernel_ends(pool: ReaderPool, files: list[bytes]) -> None:
     pool.read(files[0])
-    assert Path(f"/proc/{children()[0].pid}/oom_score_adj").read_text().strip() == "1000"
+    (child,) = children()
+    assert Path(f"/proc/{child.pid}/oom_score_adj").read_text().strip() == "1000"
+    assert child.num_threads() == 1
 
 
 def test_a_process_cannot_take_the_shared_memory_away(files: list[bytes]) -> None:

@@ -109,6 +109,11 @@ def test_nothing_is_forbidden_that_cuda_and_openvino_need(installed: Path) -> No
         assert {f"DeviceAllow=char-{group} rw" for group in groups} <= {*lines}
 
 
+def test_a_reading_process_that_the_kernel_ends_does_not_stop_the_daemon(installed: Path) -> None:
+    daemon, _ = units(installed)
+    assert "OOMPolicy=continue" in Path(daemon).read_text().splitlines()
+
+
 @pytest.mark.parametrize("index", range(len(UNITS)))
 def test_the_units_call_what_the_command_has(installed: Path, index: int) -> None:
     (start,) = (
