@@ -91,9 +91,9 @@ class ServerConfig(_Table):
         None,
         ge=0,
         le=64,
-        description="Processes that read DICOM, so that a decoder that dies costs one slice at most; "
-        "as many as there are cores when not set, as many more while those hang; 0: the daemon "
-        "reads itself",
+        description="Processes that read DICOM, so that a decoder that dies costs one slice at "
+        "most; as many as there are cores when not set, as many more while those hang; 0: the "
+        "daemon reads itself",
     )
     slices_in_flight: int = Field(
         16, ge=1, le=256, description="Slices of one stream worked on before more are read"
