@@ -51,8 +51,14 @@ def test_freed_memory_goes_back_when_the_last_scan_is_let_go() -> None:
     assert resident() < full - _BLOCK * _BLOCKS // 2
 
 
+class Circle:
+    """Unlike a namespace it can be referred to weakly."""
+
+    itself: Circle
+
+
 def test_what_refers_to_itself_goes_too() -> None:
-    circle = SimpleNamespace()
+    circle = Circle()
     circle.itself, gone = circle, weakref.ref(circle)
     del circle
     gc.disable()
