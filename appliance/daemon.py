@@ -55,7 +55,7 @@ from appliance.serve.listening import HttpPort
 from appliance.serve.page_guard import PageGuard
 from appliance.stopping import LastResort, closed, leave
 from appliance.storage.choices import CHOICES_NAME, Choices, load_choices
-from appliance.storage.recovery import open_results
+from appliance.storage.recovery import RESULTS_NAME, open_results
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
 from breathhold.v1 import types_pb2
@@ -232,7 +232,7 @@ class Daemon:
         storage = self._config.storage
         spool = await asyncio.to_thread(Spool, storage.state_dir, stall_s=storage.stall_s)
         self._closing.push_async_callback(self._close, spool)
-        path = storage.state_dir / "results.sqlite"
+        path = storage.state_dir / RESULTS_NAME
         results = await asyncio.to_thread(open_results, path, storage.busy_s, storage.stall_s)
         self._closing.push_async_callback(self._close, results)
         self._stores = [spool, results]

@@ -63,6 +63,9 @@ class Metrics:
         self.audit_dropped = self._counter(
             "audit_files_dropped_early", "Files of the audit trail dropped before audit.keep_days"
         )
+        self.logs_set_aside = self._counter(
+            "logs_set_aside", "Logs of scans that were damaged on the disk and set aside"
+        )
         self.queue_depth = self._gauge("queue_depth", "Slabs that wait for inference")
         self.in_hand_bytes = self._gauge("in_hand_bytes", "Bytes of slices read and not answered")
         self.spool_bytes = self._gauge("spool_bytes", "Bytes in the spool")

@@ -13,8 +13,10 @@ from appliance.live.retention import Retention
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
+from appliance.live.set_aside import forget_damaged_logs, forget_damaged_results
 from appliance.scan.events import CompletedBy
 from appliance.storage.errors import StorageError
+from appliance.storage.recovery import RESULTS_NAME
 from breathhold.v1 import types_pb2
 
 logger = logging.getLogger(__name__)
@@ -73,8 +75,12 @@ async def keep_house(
             await scans.take_up()
             await retention.look()
             await _forget_slices(scans, services, retention, config.keep_slices_hours * _HOUR_S)
+            why = "damaged slices kept long enough"
+            await forget_damaged_logs(services, config.keep_slices_hours * _HOUR_S, why)
             await _make_room(scans, services, retention, config.tight_bytes)
             await _forget_results(services, retention, config.keep_results_days * _DAY_S)
+            path = config.state_dir / RESULTS_NAME
+            await forget_damaged_results(services, path, config.keep_results_days * _DAY_S)
         except StorageError as error:
             logger.error("housekeeping has to wait: %s", error)
         except Exception:
@@ -97,6 +103,9 @@ async def _make_room(
 ) -> None:
     """While the disk is nearly full, forget the slices of reported scans, oldest first."""
     spool = services.spool
+    if await spool.run(spool.free_bytes) >= tight_bytes:
+        return
+    await forget_damaged_logs(services, 0.0, "the disk is nearly full")
     if await spool.run(spool.free_bytes) >= tight_bytes:
         return
     held = set(await spool.run(spool.scans))

@@ -6,7 +6,7 @@ import asyncio
 import hashlib
 import itertools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,7 +33,7 @@ from appliance.live.saving import FIRST_PAUSE_S
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
 from appliance.scan.slice import Slice
-from appliance.scan.verdicts import Notice
+from appliance.scan.verdicts import Notice, NoticeReason
 from appliance.storage.errors import (
     SpoolCorruptError,
     SpoolError,
@@ -41,6 +41,7 @@ from appliance.storage.errors import (
     StorageError,
 )
 from appliance.storage.record import Record, RecordKind, RecordRef
+from appliance.storage.reopening import RecoveredScan
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import triage_pb2, types_pb2
 
@@ -48,6 +49,11 @@ logger = logging.getLogger(__name__)
 
 _FINAL = (types_pb2.COMPLETED_BY_END, types_pb2.COMPLETED_BY_COUNT)
 _PAGE = 1000
+_SLICES_LOST = Notice(
+    NoticeReason.SLICES_LOST,
+    "The disk of the appliance damaged what it kept of this scan: slices that were acknowledged "
+    "may be lost. Those that it does not list as kept have to be sent again.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +215,8 @@ class LiveScans:
         except SpoolError as error:
             raise not_kept(error) from error
         edition, notice = await self._services.models.edition_of(opened.models)
-        live = self._start(scan_id, opened, edition, notice)
+        notices = [notice] if notice else []
+        live = self._start(scan_id, opened, edition, notices + await self._losses(scan_id))
         try:
             await live.replay(refs, reopened=request is not None)
         except SpoolError as error:
@@ -225,17 +232,29 @@ class LiveScans:
         """What the spool holds of a scan, and how it was opened; None when it holds nothing."""
         spool = self._services.spool
         try:
-            refs = (await spool.run(spool.recover, scan_id)).records
+            refs = (await self._recover(scan_id)).records
         except SpoolUnknownScanError:
-            return (), None
-        except SpoolCorruptError as error:
-            logger.error("%s", error)
             return (), None
         if not refs or refs[0].kind is not RecordKind.OPEN:
             await spool.run(spool.remove, scan_id)
             return (), None
         opened = pb.OpenScan.FromString(await spool.run(spool.read, refs[0]))
         return refs, opened
+
+    async def _recover(self, scan_id: str) -> RecoveredScan:
+        """A scan's log; of a damaged one what was salvaged."""
+        spool = self._services.spool
+        try:
+            return await spool.run(spool.recover, scan_id)
+        except SpoolCorruptError as error:
+            self._services.metrics.logs_set_aside.inc()
+            logger.error("%s: slices that were acknowledged may be lost", error)
+        return await spool.run(spool.recover, scan_id)
+
+    async def _losses(self, scan_id: str) -> list[Notice]:
+        """What a scan's callers and its report are to say when its log was damaged."""
+        spool = self._services.spool
+        return [_SLICES_LOST] if await spool.run(spool.was_damaged, scan_id) else []
 
     async def _begin(self, scan_id: str, request: pb.OpenScan) -> LiveScan:
         free = await self._services.spool.run(self._services.spool.free_bytes)
@@ -250,18 +269,19 @@ class LiveScans:
         try:
             record = Record(RecordKind.OPEN, "", opened.SerializeToString())
             await self._services.spool.append(scan_id, record)
+            losses = await self._losses(scan_id)
         except BaseException:
             shelf.let_go(edition)
             raise
-        return self._start(scan_id, opened, edition)
+        return self._start(scan_id, opened, edition, losses)
 
     def _start(
-        self, scan_id: str, opened: pb.OpenScan, edition: Edition, notice: Notice | None = None
+        self, scan_id: str, opened: pb.OpenScan, edition: Edition, notices: Sequence[Notice]
     ) -> LiveScan:
         kept = _copy(opened)
         kept.priority = wire.urgency(opened.priority)
         generation = next(self._generations)
-        live = LiveScan(scan_id, kept, self._services, edition, generation, notice)
+        live = LiveScan(scan_id, kept, self._services, edition, generation, notices)
         self._live[scan_id] = live
         self._services.board.show(scan_id, live.summary)
         task = asyncio.create_task(self._retire(live))
@@ -350,14 +370,20 @@ class LiveScans:
             logger.exception("scan %s cannot be taken up", scan_id)
 
     async def _is_finished(self, scan_id: str) -> bool:
-        """True when a report covers every kept slice; a silent scan may have more since."""
+        """True when a report covers every kept slice; a silent scan may have more since.
+
+        One of before damage stands, where it covers more than the damage left.
+        """
         report = await self._report(scan_id)
         if report is None:
             return False
         if report.completed_by in _FINAL:
             return True
         refs, _ = await self._recovered(scan_id)
-        return not refs or refs[-1].kind is RecordKind.END
+        if not refs or refs[-1].kind is RecordKind.END:
+            return True
+        kept = sum(ref.kind is RecordKind.SLICE for ref in refs)
+        return kept <= report.slices and bool(await self._losses(scan_id))
 
     async def remove_slices(self, scan_id: str) -> None:
         """Forget the slices of a scan that is not in progress."""

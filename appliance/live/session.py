@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from appliance.failpoints import hit
@@ -76,8 +76,8 @@ class LiveScan:
         The models that infer it, which it holds.
     generation
         Tells it from an earlier run of itself.
-    notice
-        What its report is to say of its models.
+    notices
+        What its callers and its report are to say of how it was taken up.
     """
 
     def __init__(
@@ -87,10 +87,10 @@ class LiveScan:
         services: Services,
         edition: Edition,
         generation: int = 0,
-        notice: Notice | None = None,
+        notices: Sequence[Notice] = (),
     ) -> None:
         self.scan_id, self.opened, self.generation = scan_id, opened, generation
-        self.edition, self._notice = edition, notice
+        self.edition, self._notices = edition, tuple(notices)
         self.state = types_pb2.SCAN_STATE_RECEIVING
         self.opened_unix_s = time.time()
         self.last_activity = self.last_slice = self._started = time.monotonic()
@@ -130,8 +130,8 @@ class LiveScan:
         self.outbox = Outbox(self.running_score)
         self.last_activity = time.monotonic()
         self._send(pb.StreamResponse(opened=self._opened_message()))
-        if self._notice:
-            self._send_notice(self._notice)
+        for notice in self._notices:
+            self._send_notice(notice)
         if self.opened.send_masks:
             for mask in self._masks.lesions():
                 self.outbox.send_mask(mask)
@@ -475,7 +475,7 @@ class LiveScan:
 
     def _report_message(self, divided: Divided | None) -> types_pb2.Report:
         served = self._served or Serving(self._serving.engines)
-        notices = (*([self._notice] if self._notice else []), *served.notices)
+        notices = (*self._notices, *served.notices)
         norms = self._services.norms
         return make_report(self.scan_id, self.opened, self._scan, norms, served, divided, notices)
 

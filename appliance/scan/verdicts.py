@@ -73,6 +73,7 @@ class NoticeReason(enum.StrEnum):
     STRONG_NOISE = "STRONG_NOISE"
     METAL = "METAL"
     # of the box
+    SLICES_LOST = "SLICES_LOST"
     DEVICE_LOST = "DEVICE_LOST"
     MODELS_REPLACED = "MODELS_REPLACED"
     LOBES_FAILED = "LOBES_FAILED"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
+import time
 from pathlib import Path
 
 from appliance.storage import files
@@ -13,6 +15,9 @@ from appliance.storage.logfile import LOG_NAME
 _SCAN_ID = re.compile(r"[0-9a-f]{1,64}")
 _REMOVED = ".removed"
 _CORRUPT = ".corrupt"
+_SALVAGED = ".salvaged"
+#: A file beside a log that says: an earlier log of the scan was damaged.
+_DAMAGED_NAME = "damaged"
 
 
 class SpoolFolder:
@@ -21,7 +26,7 @@ class SpoolFolder:
     Parameters
     ----------
     path
-        Made if missing; removals that a crash cut short are finished.
+        Made if missing; removals and exchanges that a crash cut short are finished.
 
     Raises
     ------
@@ -34,6 +39,15 @@ class SpoolFolder:
         files.make_folder(path)
         for folder in path.glob(f"*{_REMOVED}"):
             files.remove_folder(folder)
+        for folder in path.glob(f"*{_SALVAGED}"):
+            self._finish_exchange(folder)
+
+    def _finish_exchange(self, salvaged: Path) -> None:
+        scan = salvaged.with_name(salvaged.name.removesuffix(_SALVAGED))
+        if scan.exists():  # the damaged log is still in its place, and is salvaged again
+            files.remove_folder(salvaged)
+        else:
+            files.rename(salvaged, scan)
 
     def log_path(self, scan_id: str) -> Path:
         """Return where the log of a scan lies.
@@ -68,8 +82,26 @@ class SpoolFolder:
         except OSError as error:
             raise SpoolWriteError(f"removing scan {scan_id}", error) from error
 
-    def move_aside(self, scan_id: str) -> Path:
-        """Rename the folder of a damaged log, so that the scan may begin again; return where to.
+    def begin_salvage(self, scan_id: str) -> Path:
+        """Make the folder that is to take a damaged log's place; return where its log goes.
+
+        Raises
+        ------
+        SpoolWriteError
+        """
+        salvaged = self._salvaged(scan_id)
+        try:
+            if salvaged.exists():
+                files.remove_folder(salvaged)
+            files.make_folder(salvaged)
+            os.close(files.create_file(salvaged / _DAMAGED_NAME))
+            files.sync_folder(salvaged)
+        except OSError as error:
+            raise SpoolWriteError(f"salvaging scan {scan_id}", error) from error
+        return salvaged / LOG_NAME
+
+    def exchange(self, scan_id: str) -> Path:
+        """Put what was salvaged in the place of the damaged log; return where that one is now.
 
         Raises
         ------
@@ -79,14 +111,48 @@ class SpoolFolder:
         names = (folder.with_name(f"{scan_id}{_CORRUPT}-{n}") for n in itertools.count(1))
         aside = next(path for path in names if not path.exists())
         try:
+            os.utime(folder)  # set aside now, see remove_aside
             files.rename(folder, aside)
+            files.rename(self._salvaged(scan_id), folder)
         except OSError as error:
             raise SpoolWriteError(f"setting scan {scan_id} aside", error) from error
         return aside
 
+    def _salvaged(self, scan_id: str) -> Path:
+        return self.log_path(scan_id).parent.with_name(scan_id + _SALVAGED)
+
+    def was_damaged(self, scan_id: str) -> bool:
+        """Whether an earlier log of the scan was damaged."""
+        return (self.log_path(scan_id).parent / _DAMAGED_NAME).exists()
+
     def aside(self) -> list[Path]:
         """Return the folders of damaged logs."""
         return sorted(self.path.glob(f"*{_CORRUPT}-*"))
+
+    def remove_aside(self, keep_s: float) -> list[str]:
+        """Remove damaged logs that were set aside longer ago and whose scan has no log any more.
+
+        Returns
+        -------
+        The scans' ids.
+
+        Raises
+        ------
+        SpoolWriteError
+        """
+        scans, removed = set(self.scans()), []
+        for aside in self.aside():
+            scan_id = aside.name.partition(".")[0]
+            try:
+                if scan_id in scans or time.time() - aside.stat().st_mtime < keep_s:
+                    continue
+                files.remove_folder(aside)
+                if (left := self.path / scan_id).is_dir():  # nothing was salvaged into it
+                    files.remove_folder(left)
+            except OSError as error:
+                raise SpoolWriteError(f"removing what {scan_id} left", error) from error
+            removed.append(scan_id)
+        return removed
 
     def bytes_used(self) -> int:
         return files.size_of(self.path)

@@ -126,6 +126,31 @@ class LogReader:
         kept = tuple(ref for ref in found if ref.kind is not RecordKind.MARK)
         return LogContent(kept, self.salt, end, self._size - end)
 
+    def survivors(self) -> Iterator[RecordRef]:
+        """Yield every sound record of a damaged log, those behind damage too, marks left out.
+
+        Raises
+        ------
+        SpoolVersionError
+            As :meth:`content`.
+        """
+        offset = FILE_HEADER_BYTES
+        while offset < self._size:
+            ref = self._survivor(offset)
+            if ref is None:
+                candidates = self._candidates(offset + 1)
+                offset = next(filter(self._survivor, candidates), self._size)
+                continue
+            if ref.kind is not RecordKind.MARK:
+                yield ref
+            offset = ref.end
+
+    def _survivor(self, offset: int) -> RecordRef | None:
+        try:
+            return self._record(offset)
+        except SpoolCorruptError:
+            return None
+
     def _record(self, offset: int) -> RecordRef | None:
         header = self._header(offset)
         if header is None or header.length > MOST_PAYLOAD_BYTES:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import itertools
 import logging
+import os
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 
+from appliance.storage.database import named_errors
 from appliance.storage.errors import ResultsCorruptError
 from appliance.storage.results import BUSY_TIMEOUT_S, ResultsStore
 from appliance.storage.stalls import STALL_S
 
 logger = logging.getLogger(__name__)
+
+#: The file's name in the state folder.
+RESULTS_NAME = "results.sqlite"
+_DAMAGED = ".damaged-"
 
 
 def open_results(
@@ -43,6 +50,32 @@ def open_results(
     return store
 
 
+def forget_damaged(path: Path, keep_s: float) -> list[str]:
+    """Remove damaged results that were set aside longer ago than `keep_s`, s. Blocks.
+
+    Parameters
+    ----------
+    path
+        Of the results that are in use.
+
+    Returns
+    -------
+    The names of the files.
+
+    Raises
+    ------
+    ResultsUnavailableError
+        When the system refuses.
+    """
+    removed = []
+    with named_errors(path):
+        for part in sorted(path.parent.glob(f"{path.name}{_DAMAGED}*")):
+            if time.time() - part.stat().st_mtime >= keep_s:
+                part.unlink()
+                removed.append(part.name)
+    return removed
+
+
 def _damage(path: Path) -> str:
     """What SQLite finds wrong with a file; empty when nothing."""
     try:
@@ -64,10 +97,11 @@ def _anew(path: Path, fault: str, busy_timeout_s: float, stall_s: float) -> Resu
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
         if part.exists():
+            os.utime(part)  # set aside now, see forget_damaged
             part.replace(aside.with_name(aside.name + suffix))
     return ResultsStore(path, busy_timeout_s=busy_timeout_s, stall_s=stall_s)
 
 
 def _free_name(path: Path) -> Path:
-    names = (path.with_name(f"{path.name}.damaged-{number}") for number in itertools.count(1))
+    names = (path.with_name(f"{path.name}{_DAMAGED}{number}") for number in itertools.count(1))
     return next(name for name in names if not name.exists())

@@ -9,6 +9,7 @@ from appliance.storage.errors import SpoolCorruptError, SpoolError
 from appliance.storage.layout import SpoolFolder
 from appliance.storage.logfile import LogFile, cut, repair
 from appliance.storage.record import RecordRef
+from appliance.storage.salvage import salvage
 from appliance.storage.writer import GroupWriter
 
 
@@ -64,19 +65,33 @@ class Reopening:
         return self._begin_anew(scan_id)
 
     def earlier(self, scan_id: str) -> RecoveredScan:
-        """Cut a torn tail off a log, or set a damaged log aside."""
+        """Cut a torn tail off a log; set a damaged log aside, and what is sound of it in its place.
+
+        The latter raises SpoolCorruptError, and the new log is one of an earlier run.
+        """
         path = self._folder.log_path(scan_id)
         try:
             content = repair(path)
         except SpoolCorruptError as error:
-            aside = self._folder.move_aside(scan_id)
+            kept = salvage(path, self._folder.begin_salvage(scan_id))
+            aside = self._folder.exchange(scan_id)
             self._begin_anew(scan_id)
-            raise SpoolCorruptError(f"{error}; it was set aside as {aside.name}") from error
+            if kept:
+                self._unrecovered.add(scan_id)
+            raise SpoolCorruptError(
+                f"{error}; it was set aside as {aside.name}, {kept} of its records are kept"
+            ) from error
         if content is None:
             return self._begin_anew(scan_id)
         self._writer.adopt(scan_id, LogFile(path, content.end, content.salt))
         self._unrecovered.discard(scan_id)
         return RecoveredScan(scan_id, content.records, content.torn_bytes)
+
+    def again(self, scan_id: str) -> RecoveredScan:
+        """A log that was written to by this run and found damaged since."""
+        self._unrecovered.add(scan_id)
+        self._writer.drop(scan_id)
+        return self.earlier(scan_id)
 
     def _begin_anew(self, scan_id: str) -> RecoveredScan:
         self._writer.drop(scan_id)

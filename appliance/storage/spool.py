@@ -21,6 +21,7 @@ from typing import ParamSpec, Self, TypeVar
 from appliance.failpoints import hit
 from appliance.storage import files
 from appliance.storage.errors import (
+    SpoolCorruptError,
     SpoolError,
     SpoolFullError,
     SpoolNotRecoveredError,
@@ -215,14 +216,16 @@ class Spool:
         """Open the log of an earlier run, or one that broke, to go on with it. Blocks.
 
         All records that it returns are durable, acknowledged or not. A torn
-        tail is cut off. A damaged log is set aside, by renaming its folder.
+        tail is cut off. A damaged log is set aside, by renaming its folder, and
+        its sound records are put into a fresh one (see :mod:`appliance.storage.salvage`).
 
         Raises
         ------
         SpoolUnknownScanError
             When there is no log.
         SpoolCorruptError
-            When it was damaged; it is no longer in the spool.
+            When it was damaged, and what could be salvaged of it lies in its place:
+            recover it again.
         SpoolVersionError
             When a newer Breathhold wrote it; it is left as it is.
         SpoolReadError, SpoolWriteError
@@ -231,7 +234,10 @@ class Spool:
         with self._recovering:
             log = self._writer.log(scan_id)
             if log is not None and not log.broken:
-                return RecoveredScan(scan_id, tuple(self.records(scan_id)), 0)
+                try:
+                    return RecoveredScan(scan_id, tuple(self.records(scan_id)), 0)
+                except SpoolCorruptError:
+                    return self._reopening.again(scan_id)
             if log is not None:
                 return self._reopening.broken(scan_id, log)
             if scan_id not in self._unrecovered:
@@ -297,9 +303,26 @@ class Spool:
             self._folder.remove(scan_id)
             self._unrecovered.discard(scan_id)
 
+    def was_damaged(self, scan_id: str) -> bool:
+        """Return whether acknowledged records of a scan may have been lost by damage. Blocks."""
+        return self._folder.was_damaged(scan_id)
+
     def set_aside(self) -> list[Path]:
         """Return the folders of damaged logs, for an operator to look at. Blocks."""
         return self._folder.aside()
+
+    def forget_set_aside(self, keep_s: float) -> list[str]:
+        """Remove damaged logs that were set aside longer ago than `keep_s`, s. Blocks.
+
+        One whose scan still has a log stays. Returns the ids of the scans they were of.
+
+        Raises
+        ------
+        SpoolWriteError
+            When the system refuses.
+        """
+        with self._recovering:
+            return self._folder.remove_aside(keep_s)
 
     def bytes_used(self) -> int:
         """Return the bytes on disk, damaged logs included. Blocks."""

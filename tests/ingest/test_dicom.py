@@ -347,6 +347,7 @@ def test_notices_cover_every_reason_of_a_single_slice() -> None:
         NoticeReason.MOTION_ARTEFACT,
         NoticeReason.STRONG_NOISE,
         NoticeReason.METAL,
+        NoticeReason.SLICES_LOST,
         NoticeReason.DEVICE_LOST,
         NoticeReason.MODELS_REPLACED,
         NoticeReason.LOBES_FAILED,

@@ -1,3 +1,5 @@
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -44,10 +46,52 @@ def test_removing_what_is_not_there_does_nothing(tmp_path: Path) -> None:
     assert folder.scans() == []
 
 
+def set_aside(folder: SpoolFolder, scan_id: str) -> Path:
+    """As a damaged log is of which nothing is left."""
+    add(folder, scan_id)
+    folder.begin_salvage(scan_id)
+    return folder.exchange(scan_id)
+
+
 def test_a_scan_can_be_damaged_twice(tmp_path: Path) -> None:
     folder = SpoolFolder(tmp_path / "spool")
+    names = []
     for _ in range(2):
-        add(folder, "0a")
-        folder.move_aside("0a")
-    assert [path.name for path in folder.aside()] == ["0a.corrupt-1", "0a.corrupt-2"]
-    assert folder.scans() == []
+        names.append(set_aside(folder, "0a").name)
+        assert folder.was_damaged("0a")
+        assert folder.scans() == []
+        folder.remove("0a")
+        assert not folder.was_damaged("0a")
+    assert names == ["0a.corrupt-1", "0a.corrupt-2"]
+
+
+def test_a_damaged_log_is_kept_for_a_while_and_as_long_as_its_scan(tmp_path: Path) -> None:
+    folder = SpoolFolder(tmp_path / "spool")
+    aside = set_aside(folder, "0a")
+    folder.log_path("0a").write_bytes(b"salvaged")
+    assert folder.remove_aside(0.0) == []
+    folder.remove("0a")
+    assert folder.remove_aside(60.0) == []
+    os.utime(aside, (time.time() - 61, time.time() - 61))
+    assert folder.remove_aside(60.0) == ["0a"]
+    assert list(folder.path.iterdir()) == []
+
+
+def test_of_a_log_that_left_nothing_nothing_stays(tmp_path: Path) -> None:
+    folder = SpoolFolder(tmp_path / "spool")
+    set_aside(folder, "0a")
+    assert folder.remove_aside(0.0) == ["0a"]
+    assert list(folder.path.iterdir()) == []
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_an_exchange_that_was_cut_short_is_finished(tmp_path: Path, moved: bool) -> None:
+    folder = SpoolFolder(tmp_path / "spool")
+    damaged = add(folder, "0a").parent
+    folder.begin_salvage("0a").write_bytes(b"salvaged")
+    if moved:
+        damaged.rename(folder.path / "0a.corrupt-1")
+    again = SpoolFolder(folder.path)
+    assert again.log_path("0a").read_bytes() == (b"salvaged" if moved else b"12345")
+    assert again.was_damaged("0a") == moved
+    assert not list(folder.path.glob("*.salvaged"))

@@ -159,9 +159,67 @@ def test_a_damaged_log_is_set_aside_and_the_others_go_on(state: Path) -> None:
         assert list(recovery.scans) == ["cd"]
         assert isinstance(recovery.failed["ab"], SpoolCorruptError)
         assert "ab.corrupt-1" in str(recovery.failed["ab"])
-        assert [path.name for path in spool.set_aside()] == ["ab.corrupt-1"]
+        assert (state / "spool" / "ab.corrupt-1" / "scan.log").exists()
+        assert spool.was_damaged("ab")
         keep(spool, "ab", "7")
         assert keys(spool, "ab") == ["7"]
+
+
+def flip(path: Path, content: bytes) -> None:
+    """Change one bit of some bytes in a file."""
+    data = path.read_bytes()
+    assert data.count(content) == 1
+    path.write_bytes(data.replace(content, bytes([content[0] ^ 1]) + content[1:]))
+
+
+def opened_and_ended(spool: Spool, scan_id: str) -> None:
+    spool.submit(scan_id, Record(RecordKind.OPEN, "", b"opened")).result(30)
+    keep(spool, scan_id, "1", "2", "3")
+    spool.submit(scan_id, Record(RecordKind.END, "end", b"")).result(30)
+
+
+@pytest.mark.parametrize("restarted", [True, False])
+def test_what_is_sound_of_a_damaged_log_goes_on(state: Path, restarted: bool) -> None:
+    """What comes behind the damage too, but not the word that the scan is whole."""
+    spool = Spool(state)
+    opened_and_ended(spool, "ab")
+    damaged = log_path(state, "ab")
+    if restarted:
+        spool.close()
+        spool = Spool(state)
+    flip(damaged, content_of("2"))
+    with spool:
+        content = damaged.read_bytes()
+        with pytest.raises(SpoolCorruptError, match=r"ab.corrupt-1, 3 of its records are kept"):
+            spool.recover("ab")
+        recovered = spool.recover("ab")
+        assert [ref.key for ref in recovered.records] == ["", "1", "3"]
+        assert spool.read(recovered.records[2]) == content_of("3")
+        assert (state / "spool" / "ab.corrupt-1" / "scan.log").read_bytes() == content
+        keep(spool, "ab", "2")
+    with Spool(state) as spool:
+        assert [ref.key for ref in spool.recover("ab").records] == ["", "1", "3", "2"]
+        assert spool.was_damaged("ab")
+        assert spool.forget_set_aside(0.0) == []
+        spool.remove("ab")
+        assert not spool.was_damaged("ab")
+        assert spool.forget_set_aside(0.0) == ["ab"]
+        assert spool.bytes_used() == 0
+
+
+def test_a_disk_that_is_full_leaves_the_damaged_log_where_it_is(
+    state: Path, disk: HeldDisk
+) -> None:
+    with Spool(state) as spool:
+        opened_and_ended(spool, "ab")
+    flip(log_path(state, "ab"), content_of("2"))
+    with Spool(state) as spool:
+        disk.errors = [OSError(errno.ENOSPC, "full")]
+        with pytest.raises(SpoolWriteError, match="ENOSPC"):
+            spool.recover("ab")
+        with pytest.raises(SpoolCorruptError, match="3 of its records"):
+            spool.recover("ab")
+        assert len(spool.recover("ab").records) == 3
 
 
 def test_damage_while_the_daemon_runs_is_seen_on_reading(state: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from appliance.storage.errors import SpoolCorruptError
+from appliance.storage.errors import SpoolCorruptError, SpoolUnknownScanError
 from appliance.storage.record import (
     FILE_HEADER_BYTES,
     RECORD_HEADER_BYTES,
@@ -107,9 +107,24 @@ def test_a_flipped_bit_is_detected_wherever_it_is(groups: Groups, data: st.DataO
                 assert found == [record for _, record in kept[scan_id]]
             if bit // 8 < len(content) - RECORD_HEADER_BYTES:
                 assert isinstance(recovery.failed[victim], SpoolCorruptError)
+                assert_salvaged(spool, victim, kept[victim], bit // 8)
             else:  # the last mark: nothing was kept in it
                 found = read(spool, recovery.scans[victim].records)
                 assert found == [record for _, record in kept[victim]]
+
+
+def assert_salvaged(
+    spool: Spool, scan_id: str, kept: list[tuple[RecordRef, Record]], place: int
+) -> None:
+    """All is there but the record at the damaged place, and each END."""
+    sound = [record for ref, record in kept if not ref.offset <= place < ref.end]
+    left = [record for record in sound if record.kind is not RecordKind.END]
+    worth = place >= FILE_HEADER_BYTES and left and left[0].kind is RecordKind.OPEN
+    if worth:
+        assert read(spool, spool.recover(scan_id).records) == left
+    else:
+        with pytest.raises(SpoolUnknownScanError):
+            spool.recover(scan_id)
 
 
 @given(groups=GROUPS, junk=st.binary(min_size=1, max_size=200))
