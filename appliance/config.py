@@ -84,6 +84,15 @@ class ServerConfig(_Table):
     request_s: float = Field(
         10.0, gt=0, description="A connection or call that asks nothing for so long is closed, s"
     )
+    connections: int = Field(
+        512, ge=16, description="gRPC connections at once; more are closed at once"
+    )
+    http_connections: int = Field(
+        128, ge=8, description="HTTP connections at once; more are closed at once"
+    )
+    http_connections_each: int = Field(
+        32, ge=1, description="The same from one host (a proxy that all come through is one)"
+    )
     stalled_s: float = Field(
         60.0, gt=0, description="A caller that reads nothing for so long is given up, s"
     )

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from aiohttp import web
-
 from appliance.access.audit import AuditTrail, Event
 from appliance.access.expiry import expiries
+from appliance.access.rotation import follow_files
 from appliance.access.tls import TlsFiles
 from appliance.config import Config
+from appliance.descriptors import raise_limit, share
 from appliance.failpoints import warn_if_on
 from appliance.followup.follow_ups import FollowUps
 from appliance.followup.patients import SALT_NAME, PatientKeys, load_salt
@@ -51,7 +51,7 @@ from appliance.scan.scan import ScanPolicy
 from appliance.serve.grpc_side import GrpcSide
 from appliance.serve.guard import Guard
 from appliance.serve.http import HttpSide
-from appliance.serve.listening import HttpPort
+from appliance.serve.listening import HttpPort, http_runner
 from appliance.serve.page_guard import PageGuard
 from appliance.stopping import LastResort, closed, leave
 from appliance.storage.choices import CHOICES_NAME, Choices, load_choices
@@ -182,6 +182,7 @@ class Daemon:
 
     async def _start(self) -> Addresses:
         warn_if_on()
+        self._most_files = raise_limit()
         storage = self._config.storage
         self._tls = TlsFiles(self._config.tls) if self._config.tls.certificate else None
         spool, results = await self._open_stores()
@@ -208,10 +209,16 @@ class Daemon:
         self._in_background(take_up_again(scans, min(1.0, storage.retry_s)))
         self._in_background(give_back_when_idle(scans))
         known = self._config.access, bool(self._config.tls.client_ca), services.trail
-        http = await self._serve_http(services, PageGuard(*known))
-        guard = Guard(*known, self._config.server)
+        descriptors = share(self._most_files, self._config)
+        http = await self._serve_http(services, PageGuard(*known), descriptors.http_below)
         side = GrpcSide(
-            self._config.server, services, scans, lambda: self._healthy, guard, self._tls
+            self._config.server,
+            services,
+            scans,
+            lambda: self._healthy,
+            Guard(*known, self._config.server),
+            self._tls,
+            connections=descriptors.grpc,
         )
         address = await side.start()
         self._closing.push_async_callback(side.stop)
@@ -336,7 +343,7 @@ class Daemon:
         self._devices.start(services.planes, deliver, observe)
         self._closing.push_async_callback(asyncio.to_thread, self._devices.stop)
 
-    async def _serve_http(self, services: Services, guard: PageGuard) -> str:
+    async def _serve_http(self, services: Services, guard: PageGuard, below: int) -> str:
         side = HttpSide(
             services.metrics,
             services.board,
@@ -344,13 +351,15 @@ class Daemon:
             lambda: self._set_gauges(services),
             guard,
         )
-        runner = web.AppRunner(side.application(), access_log=None)
+        config, tls = self._config.server, self._tls
+        runner = http_runner(side.application(), config)
         await runner.setup()
         self._closing.push_async_callback(runner.cleanup)
-        port = HttpPort(runner, *_split(self._config.server.http), self._tls)
+        port = HttpPort(runner, config, below, tls.current.context() if tls else None)
         address = await port.start()
         self._closing.push_async_callback(port.stop)
-        self._in_background(port.follow_files())
+        if tls:
+            self._in_background(follow_files(tls, port.use, services.trail))
         return address
 
     @property
@@ -406,8 +415,3 @@ class Daemon:
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()):
         logger.error("a background task of the daemon failed", exc_info=error)
-
-
-def _split(address: str) -> tuple[str, int]:
-    host, _, port = address.rpartition(":")
-    return host.strip("[]"), int(port)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import logging
 import os
 import ssl
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +35,24 @@ class TlsMaterial:
             [(self.key, self.certificate)], root_certificates=self.client_ca
         )
 
+    def context(self) -> ssl.SSLContext:
+        """For HTTP: a caller may come without a certificate, one that it has is verified.
+
+        Raises
+        ------
+        OSError
+            When these are not what they should be.
+        """
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        with _in_memory(self.certificate) as certificate, _in_memory(self.key) as key:
+            context.load_cert_chain(certificate, key)
+        if self.client_ca is not None:
+            with _in_memory(self.client_ca) as client_ca:
+                context.load_verify_locations(client_ca)
+            context.verify_mode = ssl.CERT_OPTIONAL
+        return context
+
 
 class TlsFiles:
     """The files of a configuration. Safe from any thread.
@@ -53,6 +74,7 @@ class TlsFiles:
     def __init__(self, config: TlsConfig) -> None:
         self._config = config
         self._lock = threading.Lock()
+        self._trouble = ""
         self._stamp = self._look()
         self._material = self._read()
 
@@ -65,17 +87,17 @@ class TlsFiles:
                 self._stamp = stamp
                 try:
                     self._material = self._read()
+                    self._trouble = ""
                     logger.info("the TLS files have changed and are taken")
                 except ConfigError as error:
+                    self._trouble = str(error)
                     logger.error("the TLS files have changed; the old ones stay: %s", error)
             return self._material
 
-    def context(self) -> ssl.SSLContext:
-        """For HTTP: a caller may come without a certificate, one that it has is verified."""
-        context = _context(self._paths())
-        if self._config.client_ca:
-            context.verify_mode = ssl.CERT_OPTIONAL
-        return context
+    @property
+    def trouble(self) -> str:
+        """Why the files as they were last seen are not taken; empty when they are."""
+        return self._trouble
 
     def credentials(self) -> grpc.ServerCredentials:
         """For gRPC: looked up at each handshake."""
@@ -99,15 +121,18 @@ class TlsFiles:
 
     def _read(self) -> TlsMaterial:
         certificate, key, client_ca = self._paths()
-        _context((certificate, key, client_ca))
-        try:
-            return TlsMaterial(
-                certificate.read_bytes(),
-                key.read_bytes(),
-                client_ca.read_bytes() if client_ca else None,
-            )
-        except OSError as error:
-            raise ConfigError(f"{error.filename}: {error.strerror}") from error
+        material = TlsMaterial(
+            _bytes_of(certificate), _bytes_of(key), _bytes_of(client_ca) if client_ca else None
+        )
+        _check(material, self._paths())
+        return material
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        raise ConfigError(f"{path}: the file is missing or cannot be read") from None
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -118,24 +143,28 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return status.st_mtime_ns, status.st_ino, status.st_size
 
 
-def _context(paths: tuple[Path, Path, Path | None]) -> ssl.SSLContext:
-    """Raise ConfigError when the files are not what they should be."""
-    certificate, key, client_ca = paths
-    for path in filter(None, paths):
-        if not os.access(path, os.R_OK):
-            raise ConfigError(f"{path}: the file is missing or cannot be read")
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
+@contextlib.contextmanager
+def _in_memory(pem: bytes) -> Iterator[str]:
+    """The path of a file in memory alone, for what reads no bytes."""
+    descriptor = os.memfd_create("pem")
     try:
-        context.load_cert_chain(certificate, key)
-    except (ssl.SSLError, OSError) as error:
+        os.write(descriptor, pem)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def _check(material: TlsMaterial, paths: tuple[Path, Path, Path | None]) -> None:
+    """Raise ConfigError when what was read is not what it should be."""
+    certificate, key, client_ca = paths
+    try:
+        dataclasses.replace(material, client_ca=None).context()
+    except OSError as error:
         raise ConfigError(f"{certificate} with {key}: {_words(error)}") from error
-    if client_ca:
-        try:
-            context.load_verify_locations(client_ca)
-        except (ssl.SSLError, OSError) as error:
-            raise ConfigError(f"{client_ca}: {_words(error)}") from error
-    return context
+    try:
+        material.context()
+    except OSError as error:
+        raise ConfigError(f"{client_ca}: {_words(error)}") from error
 
 
 def _words(error: OSError) -> str:

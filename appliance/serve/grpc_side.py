@@ -50,6 +50,8 @@ class GrpcSide:
         Lets calls in.
     tls
         None: not encrypted.
+    connections
+        At once; more are closed.
     """
 
     def __init__(
@@ -60,13 +62,15 @@ class GrpcSide:
         healthy: Callable[[], bool],
         guard: Guard,
         tls: TlsFiles | None = None,
+        *,
+        connections: int,
     ) -> None:
         self._config, self._services, self._scans = config, services, scans
         self._healthy, self._tls = healthy, tls
         self._health = HealthService(_SERVICES)
         self._server = grpc.aio.server(
             interceptors=[guard],
-            options=_options(config),
+            options=_options(config, connections),
             maximum_concurrent_rpcs=_LAST_RESORT * config.max_calls,
         )
 
@@ -121,11 +125,12 @@ def _bind(server: grpc.aio.Server, address: str, tls: TlsFiles | None) -> int:
         raise OSError(f"gRPC cannot listen on {address}: the address is taken or wrong") from error
 
 
-def _options(config: ServerConfig) -> list[tuple[str, int]]:
+def _options(config: ServerConfig, connections: int) -> list[tuple[str, int]]:
     return [
         ("grpc.max_receive_message_length", _READ_TO_BE_REFUSED * config.max_message_mib * _MIB),
         ("grpc.max_send_message_length", _MOST_SENT_BYTES),
         ("grpc.so_reuseport", 0),
+        ("grpc.max_allowed_incoming_connections", connections),
         ("grpc.server_handshake_timeout_ms", round(config.request_s * 1000)),
         ("grpc.keepalive_time_ms", 20_000),
         ("grpc.keepalive_timeout_ms", 10_000),

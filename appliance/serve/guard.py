@@ -93,6 +93,7 @@ class Guard(grpc.aio.ServerInterceptor):
                 except ScanError as error:
                     await abort(context, error)
                 given = _understood(first, requests) if handler.request_streaming else first
+                del first
                 answering = _answer_of(handler)(given, context)
                 if not inspect.isasyncgen(answering):
                     await self._write(await answering, context)
@@ -205,9 +206,11 @@ def _answer_of(handler: _Method) -> Any:
 async def _understood(first: Any, requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
     """All requests of a call, of which the first is here already."""
     yield first
+    del first  # nor the others, while nothing comes
     try:
         async for request in requests:
             yield request
+            del request
     except DecodeError:
         raise not_understood() from None
 

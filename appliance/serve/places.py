@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from appliance.access.roles import Caller
 from appliance.live.errors import CallStatus, ScanError
+from appliance.serve.seldom import Seldom
 
 logger = logging.getLogger(__name__)
 
@@ -22,8 +22,8 @@ _LASTING = (
 )
 #: Of these one caller may have so many at once.
 _HEALTH_EACH, _LASTING_EACH = 32, 8
-#: When a place may be free again, s; how often the log speaks of a full house, s.
-_FREE_AGAIN_S, _SAID_EVERY_S = 5.0, 60.0
+#: When a place may be free again, s.
+_FREE_AGAIN_S = 5.0
 
 
 class Places:
@@ -35,15 +35,13 @@ class Places:
         Calls at once, those about health aside.
     each
         The same, of one caller.
-    clock
-        Seconds, monotonic.
     """
 
-    def __init__(self, most: int, each: int, clock: Callable[[], float] = time.monotonic) -> None:
-        self._most, self._each, self._clock = most, min(each, most), clock
+    def __init__(self, most: int, each: int) -> None:
+        self._most, self._each = most, min(each, most)
         self._taken: Counter[tuple[str, str]] = Counter()
         self._all = 0
-        self._said = float("-inf")
+        self._seldom = Seldom(logger)
 
     @contextlib.contextmanager
     def one(self, caller: Caller, method: str) -> Iterator[None]:
@@ -79,10 +77,7 @@ class Places:
         return "call", self._each
 
     def _refused(self, whose: str, limit: int) -> ScanError:
-        now = self._clock()
-        if now - self._said >= _SAID_EVERY_S:
-            self._said = now
-            logger.warning("calls are refused: the %s has %d already", whose, limit)
+        self._seldom.warning("calls are refused: the %s has %d already", whose, limit)
         whole = "This caller has" if whose == "caller" else "Callers have"
         return ScanError(
             CallStatus.RESOURCE_EXHAUSTED,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import resource
 import signal
 import time
 from multiprocessing.connection import Connection
@@ -31,6 +32,10 @@ def _live(
     ahead_s = settings.pop("clock_ahead_s", 0.0)
     if ahead_s:
         _set_clock(float(str(ahead_s)))
+    if files := settings.pop("open_files", None):
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, files if isinstance(files, tuple) else (files, files)
+        )
     config = Config.model_validate(
         {
             "server": {"listen": "127.0.0.1:0", "http": "127.0.0.1:0", "readers": 0},
@@ -65,7 +70,8 @@ class Life:
         How it is to fail (:mod:`appliance.failpoints`).
     settings
         Further tables of its configuration; `clock_step_s` makes its wall clock jump,
-        `clock_ahead_s` has it wrong from the start.
+        `clock_ahead_s` has it wrong from the start;
+        `open_files` limits those it may have open (or: may for now, and may ask for).
     """
 
     def __init__(self, state: Path, repository: Path, plan: str = "", **settings: object) -> None:
