@@ -54,8 +54,9 @@ def test_what_was_damaged_and_set_aside_is_counted_as_long_as_it_lies_there(tmp_
     spool = Spool(tmp_path)
     folder = SpoolFolder(tmp_path / "spool")
     for _ in range(2):
-        (tmp_path / "spool" / "abc").mkdir()
-        folder.move_aside("abc")
+        (tmp_path / "spool" / "abc").mkdir(exist_ok=True)
+        folder.begin_salvage("abc")
+        folder.exchange("abc")
     (tmp_path / "results.sqlite").write_bytes(b"nonsense" * 1000)
     (tmp_path / "results.sqlite-wal").write_bytes(b"nonsense")
     open_results(tmp_path / "results.sqlite").close()
