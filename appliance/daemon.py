@@ -35,7 +35,7 @@ from appliance.ingest import IngestLimits
 from appliance.ingest.acceleration import accelerate, gpu_accelerator, gpu_to_decode
 from appliance.ingest.apart import ReaderPool
 from appliance.live.board import Board
-from appliance.live.housekeeping import keep_house, take_up_again, watch_silence
+from appliance.live.housekeeping import keep_house, look_through, take_up_again, watch_silence
 from appliance.live.intake import Intake
 from appliance.live.memory import give_back_when_idle, put_start_aside, share_places
 from appliance.live.models import ServedModels, chosen_specs
@@ -185,7 +185,8 @@ class Daemon:
         self._most_files = raise_limit()
         storage = self._config.storage
         self._tls = TlsFiles(self._config.tls) if self._config.tls.certificate else None
-        spool, results = await self._open_stores()
+        async with more_time(self._manager, "Starting: the results are looked through"):
+            spool, results = await self._open_stores()
         salt = storage.patient_salt or storage.state_dir / SALT_NAME
         self._patient_keys = PatientKeys(load_salt(salt))
         repository = self._config.engine.repository
@@ -208,6 +209,7 @@ class Daemon:
         self._in_background(watch_room(spool, services.metrics, storage))
         self._in_background(take_up_again(scans, min(1.0, storage.retry_s)))
         self._in_background(give_back_when_idle(scans))
+        self._in_background(look_through(results))
         known = self._config.access, bool(self._config.tls.client_ca), services.trail
         descriptors = share(self._most_files, self._config)
         http = await self._serve_http(services, PageGuard(*known), descriptors.http_below)
@@ -366,11 +368,11 @@ class Daemon:
     def _beating(self) -> bool:
         """What the watchdog hears; a scan that cannot be inferred is no reason to restart."""
         inferring = self._devices.beating(self._config.engine.stall_s)
-        return self._serving and inferring and not self._storage_stalled
+        return self._serving and inferring and not self._storage_fault
 
     @property
-    def _storage_stalled(self) -> bool:
-        return any(store.stalled for store in self._stores)
+    def _storage_fault(self) -> str:
+        return next((store.fault for store in self._stores if store.fault), "")
 
     @property
     def _healthy(self) -> bool:
@@ -383,7 +385,7 @@ class Daemon:
             for engine in self._devices.serving.engines.values()
         )
         devices = ", ".join(f"{one.name} {one.state.value}" for one in self._devices.devices)
-        fault = "the disk hangs" if self._storage_stalled else "inference hangs or fails"
+        fault = self._storage_fault or "inference hangs or fails"
         state = "Serving" if self._healthy else f"Not serving: {fault}"
         progress = f"scans in progress: {len(scans.in_progress)}"
         return f"{state}; {progress}; engines: {engines}; devices: {devices}"

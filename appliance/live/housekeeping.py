@@ -17,6 +17,7 @@ from appliance.live.set_aside import forget_damaged_logs, forget_damaged_results
 from appliance.scan.events import CompletedBy
 from appliance.storage.errors import StorageError
 from appliance.storage.recovery import RESULTS_NAME
+from appliance.storage.results import ResultsStore
 from breathhold.v1 import types_pb2
 
 logger = logging.getLogger(__name__)
@@ -58,6 +59,18 @@ async def take_up_again(scans: LiveScans, interval_s: float = 1.0) -> None:
             await scans.take_up_due()
         except Exception:
             logger.exception("scans that failed were not taken up; it goes on")
+
+
+async def look_through(results: ResultsStore) -> None:
+    """Look for damage in results that the start left unread, because a clean stop left them."""
+    if results.checked:
+        return
+    if fault := await asyncio.to_thread(results.check):
+        logger.error(
+            "the results are damaged (%s): started again, the daemon sets them aside and reports "
+            "anew what the spool holds",
+            fault,
+        )
 
 
 async def keep_house(

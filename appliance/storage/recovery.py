@@ -5,14 +5,13 @@ from __future__ import annotations
 import itertools
 import logging
 import os
-import sqlite3
 import time
-from contextlib import closing
 from pathlib import Path
 
 from appliance.storage.database import named_errors
 from appliance.storage.errors import ResultsCorruptError
 from appliance.storage.results import BUSY_TIMEOUT_S, ResultsStore
+from appliance.storage.soundness import is_as_left
 from appliance.storage.stalls import STALL_S
 
 logger = logging.getLogger(__name__)
@@ -25,9 +24,12 @@ _DAMAGED = ".damaged-"
 def open_results(
     path: Path, busy_timeout_s: float = BUSY_TIMEOUT_S, stall_s: float = STALL_S
 ) -> ResultsStore:
-    """The results, checked; in place of a damaged file an empty one.
+    """The results; in place of a damaged file an empty one.
 
-    Scans whose slices the spool still holds are reported anew. The damaged file stays
+    The file is looked through, but for one that a clean stop left: of that one the store
+    can be told to look later (:meth:`ResultsStore.check`), so that a start takes no longer
+    the more results there are.
+    Scans whose slices the spool still holds are reported anew. A damaged file stays
     beside the new one for an operator to look at.
 
     Parameters
@@ -40,11 +42,12 @@ def open_results(
     ResultsVersionError, ResultsUnavailableError, ResultsBusyError
         As :class:`ResultsStore`.
     """
+    as_left = is_as_left(path)
     try:
         store = ResultsStore(path, busy_timeout_s=busy_timeout_s, stall_s=stall_s)
     except ResultsCorruptError as error:
         return _anew(path, str(error), busy_timeout_s, stall_s)
-    if fault := _damage(path):
+    if not as_left and (fault := store.check()):
         store.close()
         return _anew(path, fault, busy_timeout_s, stall_s)
     return store
@@ -74,16 +77,6 @@ def forget_damaged(path: Path, keep_s: float) -> list[str]:
                 part.unlink()
                 removed.append(part.name)
     return removed
-
-
-def _damage(path: Path) -> str:
-    """What SQLite finds wrong with a file; empty when nothing."""
-    try:
-        with closing(sqlite3.connect(path)) as connection:
-            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
-        return str(error)
-    return "" if found == "ok" else str(found)
 
 
 def _anew(path: Path, fault: str, busy_timeout_s: float, stall_s: float) -> ResultsStore:

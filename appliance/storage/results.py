@@ -15,11 +15,17 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
 from appliance.failpoints import hit
+from appliance.storage import soundness
 from appliance.storage.database import connect, migrate, named_errors, transaction
 from appliance.storage.errors import ResultsConflictError, ResultsStalledError
 from appliance.storage.files import FILE_MODE, make_folder
 from appliance.storage.rows import (
     BEFORE_ALL,
+    COURSE,
+    PAGE,
+    SAVE_MASK,
+    SAVE_REPORT,
+    SAVE_SUMMARY,
     mask_kind,
     mask_row,
     parse_token,
@@ -34,35 +40,6 @@ BUSY_TIMEOUT_S = 5.0
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
-
-_SAVE_SUMMARY = """
-    INSERT INTO scans (scan_id, study_uid, series_uid, station, priority, severity, state,
-                       opened_unix_s, updated_unix_s, summary)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-    ON CONFLICT (scan_id) DO UPDATE SET
-        study_uid = CASE excluded.study_uid WHEN '' THEN study_uid ELSE excluded.study_uid END,
-        series_uid = excluded.series_uid, station = excluded.station,
-        priority = excluded.priority, severity = excluded.severity, state = excluded.state,
-        opened_unix_s = excluded.opened_unix_s, updated_unix_s = excluded.updated_unix_s,
-        summary = excluded.summary
-"""
-_SAVE_REPORT = """
-    UPDATE scans SET report = ?, patient_key = ?, acquired_unix_s = ?, kept_s = NULL
-    WHERE scan_id = ?
-"""
-_COURSE = """
-    SELECT report, acquired_unix_s FROM scans
-    WHERE patient_key = ? AND patient_key <> '' AND report IS NOT NULL
-    ORDER BY acquired_unix_s, opened_unix_s, scan_id
-"""
-_SAVE_MASK = """
-    INSERT INTO masks (scan_id, kind, position_mm, sop_uid, mask) VALUES (?, ?, ?, ?, ?)
-"""
-_PAGE = """
-    SELECT summary FROM scans
-    WHERE (priority, severity, scan_id) < (?, ?, ?)
-    ORDER BY priority DESC, severity DESC, scan_id DESC LIMIT ?
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +89,13 @@ class ResultsStore:
     stall_s
         A database that takes longer hangs, s; :meth:`run` waits no longer.
 
+    Attributes
+    ----------
+    checked
+        Set once :meth:`check` looked through the whole file.
+    damaged
+        Set when that found damage. The next start then looks again.
+
     Raises
     ------
     ResultsVersionError
@@ -125,7 +109,10 @@ class ResultsStore:
     ) -> None:
         self._stall_s, self._pulse = stall_s, Pulse(stall_s)
         self._using = threading.Lock()
+        self.checked = self.damaged = False
+        self._closing, self._checking = threading.Event(), threading.Lock()
         with named_errors(path):
+            soundness.take(path)
             _make_private(path)
             self._connection = connect(str(path), busy_timeout_s)
             try:
@@ -149,9 +136,26 @@ class ResultsStore:
 
     def close(self) -> None:
         """Finish what :meth:`run` was given, then close the file."""
+        self._closing.set()
         self._executor.shutdown()
-        with self._using, named_errors(self._path):
+        with self._checking, self._using, named_errors(self._path):
             self._connection.close()
+        if not self.damaged:
+            soundness.leave(self._path)
+
+    def check(self) -> str:
+        """Read the whole file and return what is wrong with it, "" when nothing. Blocks."""
+        with self._checking:
+            fault = soundness.damage(self._path, self._closing.is_set)
+        self.checked, self.damaged = True, bool(fault)
+        return fault
+
+    @property
+    def fault(self) -> str:
+        """Why nothing can be relied on to be saved or found; empty while all is well."""
+        if self.stalled:
+            return "the disk hangs"
+        return "the results are damaged" if self.damaged else ""
 
     async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call one of the methods in the store's own thread, in the order of the calls.
@@ -192,7 +196,7 @@ class ResultsStore:
             When the series belongs to another scan.
         """
         with self.change() as connection:
-            connection.execute(_SAVE_SUMMARY, summary_row(summary, study_uid))
+            connection.execute(SAVE_SUMMARY, summary_row(summary, study_uid))
 
     def save_report(
         self,
@@ -225,13 +229,13 @@ class ResultsStore:
         with self.change() as connection:
             hit("results.save")
             row = summary_row(summary, report.study_instance_uid)
-            connection.execute(_SAVE_SUMMARY, row)
+            connection.execute(SAVE_SUMMARY, row)
             blob = report.SerializeToString(deterministic=True)
             origin = origin or Origin(acquired_unix_s=summary.opened_unix_s)
             place = (origin.patient_key, origin.acquired_unix_s)
-            connection.execute(_SAVE_REPORT, (blob, *place, scan_id))
+            connection.execute(SAVE_REPORT, (blob, *place, scan_id))
             connection.execute("DELETE FROM masks WHERE scan_id = ?", (scan_id,))
-            connection.executemany(_SAVE_MASK, (mask_row(scan_id, mask) for mask in masks))
+            connection.executemany(SAVE_MASK, (mask_row(scan_id, mask) for mask in masks))
             hit("results.commit")
         hit("results.saved")
 
@@ -254,7 +258,7 @@ class ResultsStore:
     def course(self, patient_key: str) -> list[CourseScan]:
         """Return all reported scans of a patient, the first acquired first."""
         with self._using, named_errors(self._path):
-            rows = self._connection.execute(_COURSE, (patient_key,)).fetchall()
+            rows = self._connection.execute(COURSE, (patient_key,)).fetchall()
         return [CourseScan(types_pb2.Report.FromString(blob), when) for blob, when in rows]
 
     def masks(
@@ -286,8 +290,7 @@ class ResultsStore:
             raise ValueError(f"a page has 1 to {MOST_A_PAGE} scans, not {limit}")
         start = parse_token(after) if after else BEFORE_ALL
         found = [
-            triage_pb2.ScanSummary.FromString(blob)
-            for blob in self._query(_PAGE, *start, limit + 1)
+            triage_pb2.ScanSummary.FromString(blob) for blob in self._query(PAGE, *start, limit + 1)
         ]
         page = tuple(found[:limit])
         return SummaryPage(page, token(page[-1]) if len(found) > limit else "")

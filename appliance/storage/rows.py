@@ -9,6 +9,35 @@ NO_SCORE_SEVERITY = -1.0
 #: Before the first row of the first page: priority, severity, scan id.
 BEFORE_ALL: tuple[float, float, str] = (2**31, 0.0, "")
 
+SAVE_SUMMARY = """
+    INSERT INTO scans (scan_id, study_uid, series_uid, station, priority, severity, state,
+                       opened_unix_s, updated_unix_s, summary)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    ON CONFLICT (scan_id) DO UPDATE SET
+        study_uid = CASE excluded.study_uid WHEN '' THEN study_uid ELSE excluded.study_uid END,
+        series_uid = excluded.series_uid, station = excluded.station,
+        priority = excluded.priority, severity = excluded.severity, state = excluded.state,
+        opened_unix_s = excluded.opened_unix_s, updated_unix_s = excluded.updated_unix_s,
+        summary = excluded.summary
+"""
+SAVE_REPORT = """
+    UPDATE scans SET report = ?, patient_key = ?, acquired_unix_s = ?, kept_s = NULL
+    WHERE scan_id = ?
+"""
+COURSE = """
+    SELECT report, acquired_unix_s FROM scans
+    WHERE patient_key = ? AND patient_key <> '' AND report IS NOT NULL
+    ORDER BY acquired_unix_s, opened_unix_s, scan_id
+"""
+SAVE_MASK = """
+    INSERT INTO masks (scan_id, kind, position_mm, sop_uid, mask) VALUES (?, ?, ?, ?, ?)
+"""
+PAGE = """
+    SELECT summary FROM scans
+    WHERE (priority, severity, scan_id) < (?, ?, ?)
+    ORDER BY priority DESC, severity DESC, scan_id DESC LIMIT ?
+"""
+
 
 def _severity(summary: triage_pb2.ScanSummary) -> float:
     return summary.scores.po if summary.scores.HasField("po") else NO_SCORE_SEVERITY

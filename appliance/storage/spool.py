@@ -117,6 +117,11 @@ class Spool:
         """True while the disk hangs, so that nothing more is kept."""
         return self._writer.stalled
 
+    @property
+    def fault(self) -> str:
+        """Why nothing more is kept; empty while all is well."""
+        return "the disk hangs" if self.stalled else ""
+
     async def run(self, work: Callable[_P, _T], *args: _P.args, **kwargs: _P.kwargs) -> _T:
         """Call one of the methods that block in a thread of the spool's own.
 

@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -21,6 +22,8 @@ from appliance.inference.pool import DevicePool
 from appliance.inference.queue import Job
 from appliance.inference.slab_inference import Outcome, SlabInference
 from appliance.notify import ServiceManager
+from appliance.storage.recovery import open_results
+from appliance.storage.results import ResultsStore
 from breathhold.v1 import scan_pb2 as pb
 from engines.models import SHIPPED
 from tests.box import Box, Call, send_scan
@@ -188,3 +191,20 @@ def test_a_disk_that_hangs_is_not_called_alive(
             heard.await_message(is_alive, news=True)
             answers = send_scan(box.grpc, OPEN, raw_slices())
             assert answers.final_report.slices == len(raw_slices())
+
+
+def test_results_are_opened_while_the_start_has_more_time(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many results take a while to be looked through after a kill."""
+    opened = open_results
+
+    with NotifySocket(str(tmp_path / "notify")) as heard:
+
+        def slowly(*arguments: Any) -> ResultsStore:
+            heard.await_message(lambda told: "EXTEND_TIMEOUT_USEC" in told, timeout_s=5)
+            return opened(*arguments)
+
+        monkeypatch.setattr("appliance.daemon.open_results", slowly)
+        with daemon_within(tmp_path / "state", repository, ServiceManager(heard.address)):
+            heard.await_message(is_ready)

@@ -259,6 +259,27 @@ def test_damaged_results_are_set_aside_and_made_anew(
     assert (tmp_path / "results.sqlite.damaged-1").exists()
 
 
+def test_results_that_a_disk_damaged_while_nothing_ran(
+    repository: Path, tmp_path: Path, undisturbed: Answers
+) -> None:
+    """Nothing tells before the file is read: health says so then, and the next start mends it."""
+    path = tmp_path / "results.sqlite"
+    with Life(tmp_path, repository) as life:
+        send_scan(life.grpc, OPEN, raw_slices(_SLICES))
+        assert life.stop() == 0
+    left, masks = path.stat(), path.stat().st_size // 2
+    with path.open("r+b") as file:
+        file.seek(masks)
+        file.write(b"\xff" * 8192)
+    os.utime(path, ns=(left.st_atime_ns, left.st_mtime_ns))
+    with Life(tmp_path, repository) as life:
+        assert eventually(lambda: status(f"http://{life.http}/healthz") == 503)
+    with Life(tmp_path, repository) as life:
+        assert same(send_scan(life.grpc, OPEN, raw_slices(_SLICES)), undisturbed)
+        assert status(f"http://{life.http}/healthz") == 200
+    assert (tmp_path / "results.sqlite.damaged-1").exists()
+
+
 def test_a_truncated_model_is_named(repository: Path, tmp_path: Path) -> None:
     broken = tmp_path / "repository"
     shutil.copytree(repository, broken)
