@@ -20,6 +20,8 @@ class Role(enum.Enum):
 
 
 ALL_ROLES = frozenset(Role)
+#: Names that the configuration lists are no longer; of others so much is repeated and logged.
+_LENGTH = 64
 _SCANS, _TRIAGE, _MODELS = (
     f"/breathhold.v1.{name}Service/" for name in ("Scan", "Triage", "Model")
 )
@@ -106,5 +108,5 @@ def identify(names: Iterable[str], access: AccessConfig, address: str = "") -> C
     names = list(dict.fromkeys(name for name in names if name))
     roles = frozenset(role for role, known in listed.items() if set(names) & set(known))
     known = {name for lists in listed.values() for name in lists}
-    name = next((name for name in names if name in known), names[0] if names else "")
+    name = next((name for name in names if name in known), names[0][:_LENGTH] if names else "")
     return Caller(name, roles, address)

@@ -8,6 +8,7 @@ from collections.abc import Coroutine, Iterable, Sequence
 from typing import Any
 
 import grpc
+from google.protobuf.message import Message
 
 from appliance.access.audit import Event, Outcome
 from appliance.access.roles import caller
@@ -16,6 +17,7 @@ from appliance.live.models import VersionChange
 from appliance.live.services import Services
 from appliance.live.wire import device_message, model_reference, section_message
 from appliance.scan.stack import Section
+from appliance.serve.fields import check_names
 from appliance.serve.status import abort
 from breathhold.v1 import model_pb2 as pb
 from breathhold.v1 import model_pb2_grpc
@@ -51,6 +53,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         request: pb.UseModelRequest,
         context: grpc.aio.ServicerContext[pb.UseModelRequest, pb.UseModelResponse],
     ) -> pb.UseModelResponse:
+        await _check(request, context)
         asked = self._services.models.use(request.name, request.version)
         return pb.UseModelResponse(changes=await self._changed("UseModel", asked, context))
 
@@ -59,6 +62,7 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
         request: pb.RollBackModelRequest,
         context: grpc.aio.ServicerContext[pb.RollBackModelRequest, pb.RollBackModelResponse],
     ) -> pb.RollBackModelResponse:
+        await _check(request, context)
         asked = self._services.models.roll_back(request.name)
         changes = await self._changed("RollBackModel", asked, context)
         return pb.RollBackModelResponse(changes=changes)
@@ -137,6 +141,13 @@ class ModelService(model_pb2_grpc.ModelServiceServicer):
             versions=served.versions(name),
             chosen=choice is not None and choice.version == engine.spec.version,
         )
+
+
+async def _check(request: Message, context: grpc.aio.ServicerContext[Any, Any]) -> None:
+    try:
+        check_names(request)
+    except ScanError as error:
+        await abort(context, error)
 
 
 def _calibration(calibration: Calibration | None) -> str:

@@ -14,6 +14,8 @@ from grpc_status import rpc_status
 from appliance.live.errors import ScanError
 
 DOMAIN = "breathhold"
+#: A status travels in a header, twice; on a longer one callers break the connection off.
+_MOST_CHARACTERS = 1000
 _Request = TypeVar("_Request")
 _Response = TypeVar("_Response")
 
@@ -31,7 +33,8 @@ async def abort(
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromTimedelta(timedelta(seconds=error.retry_s))
         details.append(_packed(retry))
-    status = status_pb2.Status(code=code.value[0], message=error.message, details=details)
+    message = error.message[:_MOST_CHARACTERS]
+    status = status_pb2.Status(code=code.value[0], message=message, details=details)
     wire = rpc_status.to_status(status)
     await context.abort(wire.code, wire.details, wire.trailing_metadata)
     raise AssertionError("abort returned")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterator
 
 import grpc
@@ -11,6 +12,7 @@ from appliance.followup.course import points
 from appliance.live.board import Board
 from appliance.live.errors import CallStatus, ScanError, not_yours, results_unavailable
 from appliance.live.scans import scan_id_of
+from appliance.serve.fields import check_names
 from appliance.serve.record import call_record
 from appliance.serve.status import abort
 from appliance.storage.errors import StorageError
@@ -20,6 +22,7 @@ from breathhold.v1 import triage_pb2_grpc, types_pb2
 
 _PAGE_SIZE = 100
 _MOST = 1000
+_TOKEN = re.compile(r"[0-9]{1,9}")
 
 
 class TriageService(triage_pb2_grpc.TriageServiceServicer):
@@ -59,6 +62,7 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
         context: grpc.aio.ServicerContext[pb.GetReportRequest, pb.GetReportResponse],
     ) -> pb.GetReportResponse:
         try:
+            check_names(request)
             return pb.GetReportResponse(report=await self._report(request))
         except ScanError as error:
             await abort(context, error)
@@ -69,6 +73,7 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
         context: grpc.aio.ServicerContext[pb.GetMasksRequest, pb.GetMasksResponse],
     ) -> AsyncIterator[pb.GetMasksResponse]:
         try:
+            check_names(request)
             report = await self._report(request)
             kind = request.kind or types_pb2.MASK_KIND_LESION
             masks = await self._masks(report.scan_id, kind)
@@ -83,6 +88,7 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
         context: grpc.aio.ServicerContext[pb.GetCourseRequest, pb.GetCourseResponse],
     ) -> pb.GetCourseResponse:
         try:
+            check_names(request)
             key = await self._patient_key(request)
             scans = await self._course(key)
         except ScanError as error:
@@ -165,7 +171,7 @@ def _record(report: types_pb2.Report) -> None:
 
 
 def _page_start(token: str) -> int:
-    if token and not token.isdecimal():
+    if token and not _TOKEN.fullmatch(token):
         raise ScanError(
             CallStatus.INVALID_ARGUMENT, "BAD_PAGE_TOKEN", "That page token was not given out here."
         )
