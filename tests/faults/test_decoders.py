@@ -99,7 +99,6 @@ def test_a_slice_that_every_decoder_dies_of_is_refused(
     assert answers.report is not None
 
 
-@pytest.mark.parametrize("where", ["decoder", "decode"])
 def test_a_box_without_memory_has_the_slice_sent_again(
     repository: Path,
     tmp_path: Path,
@@ -107,10 +106,9 @@ def test_a_box_without_memory_has_the_slice_sent_again(
     opening: pb.OpenScan,
     undisturbed: types_pb2.Report,
     monkeypatch: pytest.MonkeyPatch,
-    where: str,
 ) -> None:
     """The call ends with a hint when to come back, and the report is that of all slices."""
-    monkeypatch.setenv(VARIABLE, f"{where}=ENOMEM@3")
+    monkeypatch.setenv(VARIABLE, "decoder=ENOMEM@3")
     scan = OutgoingScan(opening, dicom_slices(files))
     with ForkedBox(tmp_path, repository, ONE_READER) as box, ScanClient(box.grpc) as client:
         events = list(client.send(scan))
