@@ -13,10 +13,9 @@ from appliance.live.retention import Retention
 from appliance.live.scans import LiveScans
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
-from appliance.live.set_aside import forget_damaged_logs, forget_damaged_results
+from appliance.live.set_aside import forget_set_aside, make_room_of_damaged_logs
 from appliance.scan.events import CompletedBy
 from appliance.storage.errors import StorageError
-from appliance.storage.recovery import RESULTS_NAME
 from appliance.storage.results import ResultsStore
 from breathhold.v1 import types_pb2
 
@@ -88,12 +87,9 @@ async def keep_house(
             await scans.take_up()
             await retention.look()
             await _forget_slices(scans, services, retention, config.keep_slices_hours * _HOUR_S)
-            why = "damaged slices kept long enough"
-            await forget_damaged_logs(services, config.keep_slices_hours * _HOUR_S, why)
             await _make_room(scans, services, retention, config.tight_bytes)
             await _forget_results(services, retention, config.keep_results_days * _DAY_S)
-            path = config.state_dir / RESULTS_NAME
-            await forget_damaged_results(services, path, config.keep_results_days * _DAY_S)
+            await forget_set_aside(services, retention, config)
         except StorageError as error:
             logger.error("housekeeping has to wait: %s", error)
         except Exception:
@@ -118,7 +114,7 @@ async def _make_room(
     spool = services.spool
     if await spool.run(spool.free_bytes) >= tight_bytes:
         return
-    await forget_damaged_logs(services, 0.0, "the disk is nearly full")
+    await make_room_of_damaged_logs(services)
     if await spool.run(spool.free_bytes) >= tight_bytes:
         return
     held = set(await spool.run(spool.scans))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from appliance.storage.ages import Ages, Believed, BoxTime
 from appliance.storage.results import ResultsStore
@@ -88,6 +88,11 @@ class Retention:
     async def kept(self) -> list[str]:
         """Return all scans that were reported before the last look, the oldest first."""
         return await self._results.run(self._ages.kept_before, math.inf)
+
+    async def aside_longer_than(self, names: Collection[str], keep_s: float) -> list[str]:
+        """Return those of all damaged logs and files that lay aside for longer at the last look."""
+        now_s = (self._known or BoxTime()).s
+        return await self._results.run(self._ages.aside_before, names, now_s, now_s - keep_s)
 
     async def _save(
         self, now: BoxTime, elapsed: float, off_s: float = 0.0, since_s: float = 0.0

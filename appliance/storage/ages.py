@@ -6,6 +6,7 @@ goes on while the box runs, and is only told afterwards for how long it was off.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from appliance.storage.results import ResultsStore
@@ -76,6 +77,8 @@ class Ages:
             if off_s:
                 shift = "UPDATE scans SET kept_s = kept_s + ? WHERE kept_s >= ?"
                 connection.execute(shift, (off_s, since_s))
+                shift = "UPDATE set_aside SET kept_s = kept_s + ? WHERE kept_s >= ?"
+                connection.execute(shift, (off_s, since_s))
             new = "UPDATE scans SET kept_s = ? WHERE kept_s IS NULL AND report IS NOT NULL"
             connection.execute(new, (time.s,))
             pair = (believed.unix_s, believed.s) if believed else (None, None)
@@ -86,3 +89,21 @@ class Ages:
         query = "SELECT scan_id FROM scans WHERE kept_s < ? ORDER BY kept_s, scan_id"
         with self._results.change() as connection:
             return [scan_id for (scan_id,) in connection.execute(query, (s,))]
+
+    def aside_before(self, names: Collection[str], now_s: float, s: float) -> list[str]:
+        """Return those of the damaged logs and files that lie aside since before then.
+
+        Parameters
+        ----------
+        names
+            All that lie there; those not seen before are kept from now on.
+        now_s, s
+            Now, and then, by the box's own time, s.
+        """
+        with self._results.change() as connection:
+            found = dict(connection.execute("SELECT name, kept_s FROM set_aside").fetchall())
+            gone = [(name,) for name in found if name not in names]
+            connection.executemany("DELETE FROM set_aside WHERE name = ?", gone)
+            new = [(name, now_s) for name in names if name not in found]
+            connection.executemany("INSERT INTO set_aside VALUES (?, ?)", new)
+        return [name for name in names if found.get(name, now_s) < s]

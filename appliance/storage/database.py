@@ -69,6 +69,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) STRICT
         """,
     ),
+    (
+        # Since when damaged logs and files lie aside, by the box's own time.
+        """
+        CREATE TABLE set_aside (
+            name TEXT PRIMARY KEY,
+            kept_s REAL NOT NULL
+        ) STRICT, WITHOUT ROWID
+        """,
+    ),
 )
 
 

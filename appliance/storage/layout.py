@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import re
-import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from appliance.storage import files
@@ -111,7 +111,6 @@ class SpoolFolder:
         names = (folder.with_name(f"{scan_id}{_CORRUPT}-{n}") for n in itertools.count(1))
         aside = next(path for path in names if not path.exists())
         try:
-            os.utime(folder)  # set aside now, see remove_aside
             files.rename(folder, aside)
             files.rename(self._salvaged(scan_id), folder)
         except OSError as error:
@@ -129,8 +128,8 @@ class SpoolFolder:
         """Return the folders of damaged logs."""
         return sorted(self.path.glob(f"*{_CORRUPT}-*"))
 
-    def remove_aside(self, keep_s: float) -> list[str]:
-        """Remove damaged logs that were set aside longer ago and whose scan has no log any more.
+    def remove_aside(self, names: Iterable[str]) -> list[str]:
+        """Remove folders of damaged logs, but those whose scan still has a log.
 
         Returns
         -------
@@ -141,16 +140,16 @@ class SpoolFolder:
         SpoolWriteError
         """
         scans, removed = set(self.scans()), []
-        for aside in self.aside():
-            scan_id = aside.name.partition(".")[0]
+        for name in names:
+            scan_id = name.partition(".")[0]
+            if scan_id in scans:
+                continue
             try:
-                if scan_id in scans or time.time() - aside.stat().st_mtime < keep_s:
-                    continue
-                files.remove_folder(aside)
+                files.remove_folder(self.path / name)
                 if (left := self.path / scan_id).is_dir():  # nothing was salvaged into it
                     files.remove_folder(left)
             except OSError as error:
-                raise SpoolWriteError(f"removing what {scan_id} left", error) from error
+                raise SpoolWriteError(f"removing what scan {scan_id} left", error) from error
             removed.append(scan_id)
         return removed
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
-import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from appliance.storage.database import named_errors
@@ -53,30 +52,22 @@ def open_results(
     return store
 
 
-def forget_damaged(path: Path, keep_s: float) -> list[str]:
-    """Remove damaged results that were set aside longer ago than `keep_s`, s. Blocks.
+def damaged_results(path: Path) -> list[Path]:
+    """The files of damaged results that lie beside those at `path`. Blocks."""
+    return sorted(path.parent.glob(f"{path.name}{_DAMAGED}*"))
 
-    Parameters
-    ----------
-    path
-        Of the results that are in use.
 
-    Returns
-    -------
-    The names of the files.
+def forget_damaged(files: Iterable[Path]) -> None:
+    """Remove files of damaged results. Blocks.
 
     Raises
     ------
     ResultsUnavailableError
         When the system refuses.
     """
-    removed = []
-    with named_errors(path):
-        for part in sorted(path.parent.glob(f"{path.name}{_DAMAGED}*")):
-            if time.time() - part.stat().st_mtime >= keep_s:
-                part.unlink()
-                removed.append(part.name)
-    return removed
+    for file in files:
+        with named_errors(file):
+            file.unlink(missing_ok=True)
 
 
 def _anew(path: Path, fault: str, busy_timeout_s: float, stall_s: float) -> ResultsStore:
@@ -90,7 +81,6 @@ def _anew(path: Path, fault: str, busy_timeout_s: float, stall_s: float) -> Resu
     for suffix in ("", "-wal", "-shm"):
         part = path.with_name(path.name + suffix)
         if part.exists():
-            os.utime(part)  # set aside now, see forget_damaged
             part.replace(aside.with_name(aside.name + suffix))
     return ResultsStore(path, busy_timeout_s=busy_timeout_s, stall_s=stall_s)
 

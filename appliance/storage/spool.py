@@ -11,7 +11,7 @@ import asyncio
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -316,10 +316,10 @@ class Spool:
         """Return the folders of damaged logs, for an operator to look at. Blocks."""
         return self._folder.aside()
 
-    def forget_set_aside(self, keep_s: float) -> list[str]:
-        """Remove damaged logs that were set aside longer ago than `keep_s`, s. Blocks.
+    def forget_set_aside(self, names: Iterable[str]) -> list[str]:
+        """Remove folders of damaged logs by their names; returns which scans' they were. Blocks.
 
-        One whose scan still has a log stays. Returns the ids of the scans they were of.
+        One whose scan has a log stays.
 
         Raises
         ------
@@ -327,7 +327,7 @@ class Spool:
             When the system refuses.
         """
         with self._recovering:
-            return self._folder.remove_aside(keep_s)
+            return self._folder.remove_aside(names)
 
     def bytes_used(self) -> int:
         """Return the bytes on disk, damaged logs included. Blocks."""

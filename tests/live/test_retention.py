@@ -48,6 +48,10 @@ class Run:
         self._results.save_report(types_pb2.Report(**scan), [], summary)
         self.look()
 
+    def aside(self, *names: str) -> list[str]:
+        """What lies aside for long enough, of all that lies there."""
+        return asyncio.run(self._retention.aside_longer_than(names, KEEP_S))
+
     @property
     def old(self) -> list[str]:
         """What was kept long enough."""
@@ -79,6 +83,17 @@ def test_time_off_counts_once_the_clock_was_seen_to_run_evenly(results: ResultsS
     assert back.old == ["a"]
     back.goes_on(KEEP_S)
     assert back.old == ["a", "new"]
+
+
+def test_what_lies_aside_grows_old_as_reports_do(results: ResultsStore) -> None:
+    run = Run(results, NOW_S)
+    assert run.aside("a", "b") == []
+    run.unix_s += 10 * KEEP_S  # a clock that is wrong
+    run.goes_on(KEEP_S - DAY_S)
+    assert run.aside("a", "b", "c") == []
+    run.goes_on(2 * DAY_S)
+    assert run.aside("b", "c") == ["b"]
+    assert run.aside("a", "b", "c") == ["b"]  # the name is given again to another
 
 
 def test_a_box_that_is_off_every_night(results: ResultsStore) -> None:

@@ -200,10 +200,10 @@ def test_what_is_sound_of_a_damaged_log_goes_on(state: Path, restarted: bool) ->
     with Spool(state) as spool:
         assert [ref.key for ref in spool.recover("ab").records] == ["", "1", "3", "2"]
         assert spool.was_damaged("ab")
-        assert spool.forget_set_aside(0.0) == []
+        assert spool.forget_set_aside(["ab.corrupt-1"]) == []
         spool.remove("ab")
         assert not spool.was_damaged("ab")
-        assert spool.forget_set_aside(0.0) == ["ab"]
+        assert spool.forget_set_aside(["ab.corrupt-1"]) == ["ab"]
         assert spool.bytes_used() == 0
 
 
