@@ -7,6 +7,7 @@ import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from appliance.ingest.errors import ReadersUnavailableError
 from appliance.storage.errors import (
     ResultsBusyError,
     ResultsConflictError,
@@ -23,7 +24,13 @@ logger = logging.getLogger(__name__)
 #: works again, a disk answers again, s.
 _SCAN_ENDS_S, _ROOM_IS_MADE_S, _RESTARTS_S, _MODELS_LOAD_S = 5.0, 60.0, 3.0, 5.0
 _MEMORY_IS_FREE_S, _STORAGE_WORKS_S, _DISK_ANSWERS_S = 2.0, 2.0, 10.0
-_OF_STORAGE = ("STORAGE_STALLED", "NOT_KEPT", "RESULTS_NOT_KEPT", "RESULTS_UNAVAILABLE")
+_OF_THE_BOX = (
+    "STORAGE_STALLED",
+    "NOT_KEPT",
+    "RESULTS_NOT_KEPT",
+    "RESULTS_UNAVAILABLE",
+    "READERS_UNAVAILABLE",
+)
 
 
 class CallStatus(enum.Enum):
@@ -68,9 +75,9 @@ class ScanError(Exception):
         return self.message
 
     @property
-    def of_storage(self) -> bool:
-        """True when storage failed in a way that may pass."""
-        return self.reason in _OF_STORAGE and self.retry_s is not None
+    def of_the_box(self) -> bool:
+        """True when it is no fault of the scan: storage or memory failed in a way that may pass."""
+        return self.reason in _OF_THE_BOX and self.retry_s is not None
 
 
 def taken_over() -> ScanError:
@@ -246,6 +253,8 @@ def open_too_large(most_bytes: int) -> ScanError:
 
 
 def inference_failed(cause: Exception) -> ScanError:
+    if isinstance(cause, ReadersUnavailableError):
+        return readers_unavailable(cause)
     return ScanError(
         CallStatus.INTERNAL,
         "INFERENCE_FAILED",

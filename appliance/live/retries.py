@@ -19,8 +19,8 @@ MOST_FAILURES = 4
 class Retries:
     """What is known of scans that failed. Used from the event loop only.
 
-    Storage that fails is no fault of the scan: it is tried again after a pause that grows,
-    however often. What fails in the scan itself would fail for ever, and is given up.
+    Storage that fails, or memory, is no fault of the scan: it is tried again after a pause that
+    grows, however often. What fails in the scan itself would fail for ever, and is given up.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class Retries:
 
     def failed(self, scan_id: str, error: BaseException) -> None:
         """A scan was broken off, or could not be taken up."""
-        if isinstance(error, StorageError) or (isinstance(error, ScanError) and error.of_storage):
+        if isinstance(error, StorageError) or (isinstance(error, ScanError) and error.of_the_box):
             self._storage[scan_id] += 1
             pause = pause_s(self._first_pause_s, self._storage[scan_id])
             self._due[scan_id] = time.monotonic() + pause
