@@ -23,37 +23,28 @@ from appliance.live.errors import (
     not_kept,
     not_yours,
     readers_unavailable,
-    results_unavailable,
     shutting_down,
     too_many_scans,
 )
+from appliance.live.kept_scans import KeptScans
 from appliance.live.opening import check_opening
 from appliance.live.retries import Retries
 from appliance.live.saving import FIRST_PAUSE_S
 from appliance.live.services import Services
 from appliance.live.session import LiveScan
 from appliance.scan.slice import Slice
-from appliance.scan.verdicts import Notice, NoticeReason
+from appliance.scan.verdicts import Notice
 from appliance.storage.errors import (
-    SpoolCorruptError,
     SpoolError,
-    SpoolUnknownScanError,
     StorageError,
 )
-from appliance.storage.record import Record, RecordKind, RecordRef
-from appliance.storage.reopening import RecoveredScan
+from appliance.storage.record import Record, RecordKind
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import triage_pb2, types_pb2
 
 logger = logging.getLogger(__name__)
 
-_FINAL = (types_pb2.COMPLETED_BY_END, types_pb2.COMPLETED_BY_COUNT)
 _PAGE = 1000
-_SLICES_LOST = Notice(
-    NoticeReason.SLICES_LOST,
-    "The disk of the appliance damaged what it kept of this scan: slices that were acknowledged "
-    "may be lost. Those that it does not list as kept have to be sent again.",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +87,7 @@ class LiveScans:
         self._live: dict[str, LiveScan] = {}
         self._loading: dict[str, asyncio.Task[LiveScan | None]] = {}
         self._removing: dict[str, asyncio.Event] = {}
-        self._retries = Retries(retry_s)
+        self._kept, self._retries = KeptScans(services), Retries(retry_s)
         self._generations = itertools.count(1)
         self._tasks: set[asyncio.Task[None]] = set()
         self._closing = False
@@ -142,43 +133,19 @@ class LiveScans:
         return found
 
     async def _owner(self, scan_id: str) -> str:
-        """Who sends or sent a scan, looked up without touching it; empty when nobody knows."""
-        if live := self._live.get(scan_id):
-            return live.opened.caller
-        results, spool = self._services.results, self._services.spool
-        try:
-            summary = await results.run(results.summary, scan_id)
-            if summary and summary.caller:
-                return summary.caller
-            first = await spool.run(spool.first, scan_id)
-        except SpoolError as error:
-            raise not_kept(error) from error
-        except StorageError as error:
-            raise results_unavailable(error) from error
-        opening = first is not None and first.kind is RecordKind.OPEN
-        return pb.OpenScan.FromString(first.payload).caller if first and opening else ""
+        """Who sends or sent a scan; empty when nobody knows."""
+        live = self._live.get(scan_id)
+        return live.opened.caller if live else await self._kept.owner(scan_id)
 
     async def _find(self, scan_id: str, request: pb.OpenScan) -> LiveScan | FinishedScan | None:
         """The scan; None when it was being looked for in the spool and was not there."""
         if removing := self._removing.get(scan_id):
             await removing.wait()
         if scan_id not in self._live and scan_id not in self._loading:
-            report = await self._report(scan_id)
-            if report is not None and not await self._may_go_on(report):
+            report = await self._kept.report(scan_id)
+            if report is not None and not await self._kept.may_go_on(report):
                 return FinishedScan(scan_id, report)
         return await self._load(scan_id, request)
-
-    async def _report(self, scan_id: str) -> types_pb2.Report | None:
-        try:
-            return await self._services.results.run(self._services.results.report, scan_id)
-        except StorageError as error:
-            raise results_unavailable(error) from error
-
-    async def _may_go_on(self, report: types_pb2.Report) -> bool:
-        """A scan that only fell silent goes on, as long as its slices are kept."""
-        if report.completed_by in _FINAL:
-            return False
-        return report.scan_id in await self._services.spool.run(self._services.spool.scans)
 
     # -- loading
 
@@ -209,14 +176,15 @@ class LiveScans:
     ) -> LiveScan | None:
         """A scan from the spool; else a new one, when somebody opens it."""
         try:
-            refs, opened = await self._recovered(scan_id)
+            refs, opened = await self._kept.recovered(scan_id)
             if opened is None:
                 return await self._begin(scan_id, request) if request else None
+            losses = await self._kept.losses(scan_id)
         except SpoolError as error:
             raise not_kept(error) from error
         edition, notice = await self._services.models.edition_of(opened.models)
-        notices = [notice] if notice else []
-        live = self._start(scan_id, opened, edition, notices + await self._losses(scan_id))
+        notices = [notice, *losses] if notice else losses
+        live = self._start(scan_id, opened, edition, notices)
         try:
             await live.replay(refs, reopened=request is not None)
         except SpoolError as error:
@@ -227,34 +195,6 @@ class LiveScans:
             logger.exception("scan %s could not be taken up", scan_id)
             raise live.fail(internal(error)) from error
         return live
-
-    async def _recovered(self, scan_id: str) -> tuple[tuple[RecordRef, ...], pb.OpenScan | None]:
-        """What the spool holds of a scan, and how it was opened; None when it holds nothing."""
-        spool = self._services.spool
-        try:
-            refs = (await self._recover(scan_id)).records
-        except SpoolUnknownScanError:
-            return (), None
-        if not refs or refs[0].kind is not RecordKind.OPEN:
-            await spool.run(spool.remove, scan_id)
-            return (), None
-        opened = pb.OpenScan.FromString(await spool.run(spool.read, refs[0]))
-        return refs, opened
-
-    async def _recover(self, scan_id: str) -> RecoveredScan:
-        """A scan's log; of a damaged one what was salvaged."""
-        spool = self._services.spool
-        try:
-            return await spool.run(spool.recover, scan_id)
-        except SpoolCorruptError as error:
-            self._services.metrics.logs_set_aside.inc()
-            logger.error("%s: slices that were acknowledged may be lost", error)
-        return await spool.run(spool.recover, scan_id)
-
-    async def _losses(self, scan_id: str) -> list[Notice]:
-        """What a scan's callers and its report are to say when its log was damaged."""
-        spool = self._services.spool
-        return [_SLICES_LOST] if await spool.run(spool.was_damaged, scan_id) else []
 
     async def _begin(self, scan_id: str, request: pb.OpenScan) -> LiveScan:
         free = await self._services.spool.run(self._services.spool.free_bytes)
@@ -269,7 +209,7 @@ class LiveScans:
         try:
             record = Record(RecordKind.OPEN, "", opened.SerializeToString())
             await self._services.spool.append(scan_id, record)
-            losses = await self._losses(scan_id)
+            losses = await self._kept.losses(scan_id)
         except BaseException:
             shelf.let_go(edition)
             raise
@@ -362,28 +302,12 @@ class LiveScans:
         if scan_id in self._live or not self._retries.may(scan_id):
             return
         try:
-            if await self._is_finished(scan_id) or await self._load(scan_id, None) is None:
+            if await self._kept.is_finished(scan_id) or await self._load(scan_id, None) is None:
                 self._retries.forget(scan_id)
         except (ScanError, StorageError) as error:
             logger.error("scan %s cannot be taken up: %s", scan_id, error)
         except Exception:
             logger.exception("scan %s cannot be taken up", scan_id)
-
-    async def _is_finished(self, scan_id: str) -> bool:
-        """True when a report covers every kept slice; a silent scan may have more since.
-
-        One of before damage stands, where it covers more than the damage left.
-        """
-        report = await self._report(scan_id)
-        if report is None:
-            return False
-        if report.completed_by in _FINAL:
-            return True
-        refs, _ = await self._recovered(scan_id)
-        if not refs or refs[-1].kind is RecordKind.END:
-            return True
-        kept = sum(ref.kind is RecordKind.SLICE for ref in refs)
-        return kept <= report.slices and bool(await self._losses(scan_id))
 
     async def remove_slices(self, scan_id: str) -> None:
         """Forget the slices of a scan that is not in progress."""
