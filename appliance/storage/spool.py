@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
-import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import ParamSpec, Self, TypeVar
 
 from appliance.failpoints import hit
 from appliance.storage import files
+from appliance.storage.contents import SpoolContents
 from appliance.storage.errors import (
     SpoolCorruptError,
     SpoolError,
@@ -32,8 +31,8 @@ from appliance.storage.errors import (
 )
 from appliance.storage.layout import SpoolFolder
 from appliance.storage.lock import StateLock
-from appliance.storage.logfile import LogFile, first_record
-from appliance.storage.reader import LogReader, read_payload
+from appliance.storage.logfile import LogFile
+from appliance.storage.reader import LogReader
 from appliance.storage.record import Record, RecordRef
 from appliance.storage.reopening import RecoveredScan, Recovery, Reopening
 from appliance.storage.stalls import STALL_S, within
@@ -48,7 +47,7 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class Spool:
+class Spool(SpoolContents):
     """Keeps the records of all scans.
 
     Safe to use from several threads. The ``async`` methods belong to one event
@@ -77,10 +76,10 @@ class Spool:
         try:
             files.make_folder(state)
             self._lock = StateLock(state / "lock")
-            self._folder = self._open_folder(state / "spool")
+            folder = self._open_folder(state / "spool")
         except OSError as error:
             raise SpoolWriteError(f"opening the spool in {state}", error) from error
-        self._recovering = threading.RLock()
+        super().__init__(folder)
         self._unrecovered = set(self._folder.scans())
         self._stall_s = stall_s
         self._writer = GroupWriter(self._folder.path, queue_bytes, stall_s)
@@ -199,24 +198,6 @@ class Spool:
         hit("spool.queue")
         return self._writer.submit(scan_id, record)
 
-    def scans(self) -> list[str]:
-        """Return the ids of the scans that have a log, those not recovered yet too. Blocks."""
-        return self._folder.scans()
-
-    def first(self, scan_id: str) -> Record | None:
-        """Return what a scan's log begins with, of an earlier run's log too. Blocks.
-
-        Nothing is changed by looking. None when there is no log, or no sound first record.
-
-        Raises
-        ------
-        SpoolVersionError
-            When a newer Breathhold wrote it.
-        SpoolReadError
-            When it cannot be read.
-        """
-        return first_record(self._folder.log_path(scan_id))
-
     def recover(self, scan_id: str) -> RecoveredScan:
         """Open the log of an earlier run, or one that broke, to go on with it. Blocks.
 
@@ -278,18 +259,6 @@ class Spool:
         except OSError as error:
             raise SpoolReadError(f"reading the log of scan {scan_id}", error) from error
 
-    def read(self, ref: RecordRef) -> bytes:
-        """Return the payload of a record, checked. Blocks.
-
-        Raises
-        ------
-        SpoolCorruptError
-            When it is not what was written.
-        SpoolReadError
-            When it cannot be read.
-        """
-        return read_payload(self._folder.log_path(ref.scan_id), ref)
-
     def remove(self, scan_id: str) -> None:
         """Remove a scan, durably, after what is queued for it was written. Blocks.
 
@@ -307,44 +276,6 @@ class Spool:
             hit("spool.remove")
             self._folder.remove(scan_id)
             self._unrecovered.discard(scan_id)
-
-    def was_damaged(self, scan_id: str) -> bool:
-        """Return whether acknowledged records of a scan may have been lost by damage. Blocks."""
-        return self._folder.was_damaged(scan_id)
-
-    def set_aside(self) -> list[Path]:
-        """Return the folders of damaged logs, for an operator to look at. Blocks."""
-        return self._folder.aside()
-
-    def forget_set_aside(self, names: Iterable[str]) -> list[str]:
-        """Remove folders of damaged logs by their names; returns which scans' they were. Blocks.
-
-        One whose scan has a log stays.
-
-        Raises
-        ------
-        SpoolWriteError
-            When the system refuses.
-        """
-        with self._recovering:
-            return self._folder.remove_aside(names)
-
-    def bytes_used(self) -> int:
-        """Return the bytes on disk, damaged logs included. Blocks."""
-        return self._folder.bytes_used()
-
-    def free_bytes(self) -> int:
-        """Return the bytes that are free on the spool's disk.
-
-        Raises
-        ------
-        SpoolReadError
-            When the system refuses.
-        """
-        try:
-            return shutil.disk_usage(self._folder.path).free
-        except OSError as error:
-            raise SpoolReadError("looking how much room is left", error) from error
 
     @property
     def queued_bytes(self) -> int:
