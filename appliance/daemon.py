@@ -404,7 +404,9 @@ class Daemon:
         counts = Counter(device.state for device in devices.devices)
         for state in DeviceState:
             metrics.devices.labels(state.value).set(counts[state])
-        states = Counter(summary.state for summary in services.board.summaries())
+        states = Counter(
+            one.state for one in [*services.board.in_progress(), *services.board.ended()]
+        )
         for value, name in _STATE_NAMES.items():
             metrics.scans.labels(name).set(states[value])
 

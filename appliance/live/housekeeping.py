@@ -130,7 +130,7 @@ async def _make_room(
 
 
 async def _forget_results(services: Services, retention: Retention, keep_s: float) -> None:
-    running = {line.scan_id for line in services.board.summaries() if line.running}
+    running = {line.scan_id for line in services.board.in_progress()}
     for scan_id in await retention.kept_longer_than(keep_s):
         if scan_id in running:
             continue

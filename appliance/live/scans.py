@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import heapq
 import itertools
 import logging
 from collections.abc import Callable, Sequence
@@ -240,7 +241,7 @@ class LiveScans:
         else:
             self._retries.forget(live.scan_id)
         try:
-            self._services.board.show(live.scan_id, _constant(live.summary()))
+            self._services.board.show_ended(live.summary())
         except Exception:
             logger.exception("the last line of scan %s could not be written", live.scan_id)
         live.retired.set()
@@ -278,15 +279,20 @@ class LiveScans:
     # -- the life of the daemon
 
     async def show_finished(self) -> None:
-        """Put what earlier runs reported on the board."""
-        token = ""
+        """Put what earlier runs reported on the board, as far as it has room for it."""
+        token, board = "", self._services.board
+        newest: list[triage_pb2.ScanSummary] = []
         while True:
             page = await self._services.results.run(self._services.results.summaries, _PAGE, token)
-            for summary in page.summaries:
-                self._services.board.show(summary.scan_id, _constant(summary))
+            newest = heapq.nlargest(
+                board.most_ended, [*newest, *page.summaries], key=lambda one: one.updated_unix_s
+            )
             token = page.next_token
             if not token:
-                return
+                break
+        for summary in reversed(newest):
+            if summary.scan_id not in board:
+                board.show_ended(summary)
 
     async def take_up(self) -> None:
         """Go on with the scans that the spool holds and that were not finished, one by one."""
@@ -350,7 +356,3 @@ def _copy(opened: pb.OpenScan) -> pb.OpenScan:
     copy = pb.OpenScan()
     copy.CopyFrom(opened)
     return copy
-
-
-def _constant(summary: triage_pb2.ScanSummary) -> Callable[[], triage_pb2.ScanSummary]:
-    return lambda: summary

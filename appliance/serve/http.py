@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
-from google.protobuf.json_format import MessageToDict
 from prometheus_client import exposition
 
 from appliance.live.board import Board
 from appliance.metrics import Metrics
 from appliance.serve.page_guard import PageGuard
+from appliance.serve.triage_lines import TriageLines
 
 _PAGE = Path(__file__).with_name("triage.html")
 
@@ -39,7 +39,7 @@ class HttpSide:
         refresh: Callable[[], None],
         guard: PageGuard,
     ) -> None:
-        self._metrics, self._board, self._guard = metrics, board, guard
+        self._metrics, self._lines, self._guard = metrics, TriageLines(board), guard
         self._healthy, self._refresh = healthy, refresh
         self._page = _PAGE.read_text(encoding="utf-8")
 
@@ -59,11 +59,7 @@ class HttpSide:
         return web.Response(text=self._page, content_type="text/html")
 
     async def _triage(self, request: web.Request) -> web.Response:
-        scans = [
-            MessageToDict(summary, preserving_proto_field_name=True)
-            for summary in self._board.summaries()
-        ]
-        return web.json_response({"scans": scans})
+        return web.Response(body=self._lines.json(), content_type="application/json")
 
     async def _metrics_text(self, request: web.Request) -> web.Response:
         self._refresh()

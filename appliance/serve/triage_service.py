@@ -144,6 +144,12 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
         if summary and not caller().may_read(summary.caller):
             raise not_yours()
 
+    async def _is_known(self, scan_id: str) -> bool:
+        try:
+            return bool(await self._results.run(self._results.summary, scan_id))
+        except StorageError as error:
+            raise results_unavailable(error) from error
+
     async def _report(
         self, request: pb.GetReportRequest | pb.GetMasksRequest | pb.GetCourseRequest
     ) -> types_pb2.Report:
@@ -155,7 +161,7 @@ class TriageService(triage_pb2_grpc.TriageServiceServicer):
         if report is not None:
             await self._check_owner(report)
             return report
-        if any(line.scan_id == scan_id for line in self._board.summaries()):
+        if scan_id in self._board or await self._is_known(scan_id):
             raise ScanError(
                 CallStatus.FAILED_PRECONDITION, "NOT_REPORTED", "The scan has no report yet."
             )

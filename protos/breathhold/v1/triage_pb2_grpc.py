@@ -67,15 +67,17 @@ class TriageServiceServicer:
     """
 
     def Watch(self, request, context):
-        """A snapshot, then each change as it happens. The snapshot is sorted worst
-        first: by priority, then by PO, highest first, scans without score last.
+        """A snapshot of the scans in progress and of the last 1000 that ended, then each change
+        as it happens. The snapshot is sorted worst first: by priority, then by PO, highest
+        first, scans without score last.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListScans(self, request, context):
-        """The scans known to the appliance, worst first.
+        """The same scans page by page: those in progress and the last 1000 that ended, worst
+        first. Reports of those before are found by name.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -28,11 +28,14 @@ class TriageServiceStub:
     @typing.overload
     def __new__(cls, channel: grpc.aio.Channel) -> TriageServiceAsyncStub: ...
     Watch: grpc.UnaryStreamMultiCallable[breathhold.v1.triage_pb2.WatchRequest, breathhold.v1.triage_pb2.WatchResponse]
-    """A snapshot, then each change as it happens. The snapshot is sorted worst
-    first: by priority, then by PO, highest first, scans without score last.
+    """A snapshot of the scans in progress and of the last 1000 that ended, then each change
+    as it happens. The snapshot is sorted worst first: by priority, then by PO, highest
+    first, scans without score last.
     """
     ListScans: grpc.UnaryUnaryMultiCallable[breathhold.v1.triage_pb2.ListScansRequest, breathhold.v1.triage_pb2.ListScansResponse]
-    """The scans known to the appliance, worst first."""
+    """The same scans page by page: those in progress and the last 1000 that ended, worst
+    first. Reports of those before are found by name.
+    """
     GetReport: grpc.UnaryUnaryMultiCallable[breathhold.v1.triage_pb2.GetReportRequest, breathhold.v1.triage_pb2.GetReportResponse]
     """The final report of a scan. NOT_FOUND when there is no such scan,
     FAILED_PRECONDITION while it has no report yet.
@@ -51,11 +54,14 @@ class TriageServiceAsyncStub(TriageServiceStub):
 
     def __init__(self, channel: grpc.aio.Channel) -> None: ...
     Watch: grpc.aio.UnaryStreamMultiCallable[breathhold.v1.triage_pb2.WatchRequest, breathhold.v1.triage_pb2.WatchResponse]  # type: ignore[assignment]
-    """A snapshot, then each change as it happens. The snapshot is sorted worst
-    first: by priority, then by PO, highest first, scans without score last.
+    """A snapshot of the scans in progress and of the last 1000 that ended, then each change
+    as it happens. The snapshot is sorted worst first: by priority, then by PO, highest
+    first, scans without score last.
     """
     ListScans: grpc.aio.UnaryUnaryMultiCallable[breathhold.v1.triage_pb2.ListScansRequest, breathhold.v1.triage_pb2.ListScansResponse]  # type: ignore[assignment]
-    """The scans known to the appliance, worst first."""
+    """The same scans page by page: those in progress and the last 1000 that ended, worst
+    first. Reports of those before are found by name.
+    """
     GetReport: grpc.aio.UnaryUnaryMultiCallable[breathhold.v1.triage_pb2.GetReportRequest, breathhold.v1.triage_pb2.GetReportResponse]  # type: ignore[assignment]
     """The final report of a scan. NOT_FOUND when there is no such scan,
     FAILED_PRECONDITION while it has no report yet.
@@ -77,8 +83,9 @@ class TriageServiceServicer(metaclass=abc.ABCMeta):
         request: breathhold.v1.triage_pb2.WatchRequest,
         context: _ServicerContext,
     ) -> typing.Union[collections.abc.Iterator[breathhold.v1.triage_pb2.WatchResponse], collections.abc.AsyncIterator[breathhold.v1.triage_pb2.WatchResponse]]:
-        """A snapshot, then each change as it happens. The snapshot is sorted worst
-        first: by priority, then by PO, highest first, scans without score last.
+        """A snapshot of the scans in progress and of the last 1000 that ended, then each change
+        as it happens. The snapshot is sorted worst first: by priority, then by PO, highest
+        first, scans without score last.
         """
 
     @abc.abstractmethod
@@ -87,7 +94,9 @@ class TriageServiceServicer(metaclass=abc.ABCMeta):
         request: breathhold.v1.triage_pb2.ListScansRequest,
         context: _ServicerContext,
     ) -> typing.Union[breathhold.v1.triage_pb2.ListScansResponse, collections.abc.Awaitable[breathhold.v1.triage_pb2.ListScansResponse]]:
-        """The scans known to the appliance, worst first."""
+        """The same scans page by page: those in progress and the last 1000 that ended, worst
+        first. Reports of those before are found by name.
+        """
 
     @abc.abstractmethod
     def GetReport(
