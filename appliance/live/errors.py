@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 #: forgotten to make room, the daemon is back, models are loaded, memory is free again, storage
 #: works again, a disk answers again, s.
 _SCAN_ENDS_S, _ROOM_IS_MADE_S, _RESTARTS_S, _MODELS_LOAD_S = 5.0, 60.0, 3.0, 5.0
-_MEMORY_IS_FREE_S, _STORAGE_WORKS_S, _DISK_ANSWERS_S = 2.0, 2.0, 10.0
+_MEMORY_IS_FREE_S, _STORAGE_WORKS_S, _DISK_ANSWERS_S = 2.0, 1.0, 10.0
 _OF_THE_BOX = (
     "STORAGE_STALLED",
     "NOT_KEPT",
