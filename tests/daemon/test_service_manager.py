@@ -184,12 +184,16 @@ def test_a_disk_that_hangs_is_not_called_alive(
         monkeypatch.setenv(failpoints.VARIABLE, "spool.sync=sleep:2.5@3")
         with ForkedBox(tmp_path, repository, "[storage]\nbusy_s = 0.2\nstall_s = 0.5\n") as box:
             heard.await_message(is_alive)
-            assert send_scan(box.grpc, OPEN, raw_slices()).report is None
+            broken_off = send_scan(box.grpc, OPEN, raw_slices())
+            assert broken_off.report is None
             told = heard.await_message(lambda told: "the disk hangs" in told["STATUS"])
             assert told["STATUS"].startswith("Not serving")
             assert not any(is_alive(told) for told in heard.await_more("STATUS", 3))
             heard.await_message(is_alive, news=True)
             answers = send_scan(box.grpc, OPEN, raw_slices())
+            assert answers.opened is not None
+            acknowledged = {ack.sop_instance_uid for ack in broken_off.acks}
+            assert acknowledged <= {*answers.opened.kept_sop_instance_uids}
             assert answers.final_report.slices == len(raw_slices())
 
 

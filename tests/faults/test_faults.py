@@ -300,7 +300,7 @@ def test_a_clock_that_jumps(
         assert again.final_report == undisturbed.final_report
 
 
-@pytest.mark.parametrize("ahead_s", [(0.0, 31 * 86400.0, 0.0), (-20 * 365 * 86400.0, 0.0)])
+@pytest.mark.parametrize("ahead_s", [(0.0, 31 * 86400.0), (-20 * 365 * 86400.0, 0.0)])
 def test_a_clock_that_is_wrong_from_the_start_makes_nothing_old(
     repository: Path, tmp_path: Path, undisturbed: Answers, ahead_s: tuple[float, ...]
 ) -> None:

@@ -73,26 +73,3 @@ def test_storage_that_hangs(
     assert again.opened is not None
     assert {ack.sop_instance_uid for ack in answers.acks} <= {*again.opened.kept_sop_instance_uids}
     assert same(again, undisturbed)
-
-
-def test_storage_that_answers_late_goes_on(
-    repository: Path, tmp_path: Path, undisturbed: Answers
-) -> None:
-    storage = {"state_dir": str(tmp_path), "busy_s": 0.2, "stall_s": _STALL_S}
-    with Life(tmp_path, repository, "spool.sync=sleep:2@3", storage=storage) as life:
-        asked = time.monotonic()
-        acknowledged: set[str] = set()
-        while True:
-            answers = sent(life)
-            if answers.opened:
-                assert acknowledged <= {*answers.opened.kept_sop_instance_uids}
-            acknowledged |= {ack.sop_instance_uid for ack in answers.acks}
-            if answers.report:
-                break
-            assert error_of(answers).reason == "STORAGE_STALLED"
-            assert time.monotonic() - asked < 60
-            time.sleep(0.2)
-        assert time.monotonic() - asked > _STALL_S
-        assert same(answers, undisturbed)
-        assert status(f"http://{life.http}/healthz") == 200
-        assert life.stop() == 0
