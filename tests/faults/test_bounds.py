@@ -181,6 +181,11 @@ def resources(life: Life) -> tuple[int, int]:
     return len([*(folder / "fd").iterdir()]), len([*(folder / "task").iterdir()])
 
 
+#: Pools start their threads when work first comes to several at once, which may be late; one
+#: thread of each of the twelve scans would be more than these.
+_STARTED_LATE = 8
+
+
 @pytest.mark.parametrize("plan", ["", "engine=fault@1+"])
 def test_nothing_leaks(repository: Path, tmp_path: Path, plan: str) -> None:
     """Finished, broken-off and failed scans leave no file open and no thread."""
@@ -204,4 +209,5 @@ def test_nothing_leaks(repository: Path, tmp_path: Path, plan: str) -> None:
         some_scans(6)
         some_scans(12)
         files, threads = before
-        assert eventually(lambda: resources(life)[0] <= files and resources(life)[1] <= threads)
+        most = threads + _STARTED_LATE
+        assert eventually(lambda: resources(life)[0] <= files and resources(life)[1] <= most)
