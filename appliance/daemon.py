@@ -6,16 +6,13 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
-from collections import Counter
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from appliance.access.audit import AuditTrail, Event
-from appliance.access.expiry import expiries
 from appliance.access.rotation import follow_files
 from appliance.access.tls import TlsFiles
 from appliance.config import Config
@@ -35,9 +32,10 @@ from appliance.ingest import IngestLimits
 from appliance.ingest.acceleration import accelerate, gpu_accelerator, gpu_to_decode
 from appliance.ingest.apart import ReaderPool
 from appliance.live.board import Board
+from appliance.live.gauges import show_gauges
 from appliance.live.housekeeping import keep_house, look_through, take_up_again, watch_silence
 from appliance.live.intake import Intake
-from appliance.live.memory import give_back_when_idle, put_start_aside, share_places
+from appliance.live.memory import give_back_when_idle
 from appliance.live.models import ServedModels, chosen_specs
 from appliance.live.reading import SliceReader
 from appliance.live.room import watch_room
@@ -53,25 +51,17 @@ from appliance.serve.guard import Guard
 from appliance.serve.http import HttpSide
 from appliance.serve.listening import HttpPort, http_runner
 from appliance.serve.page_guard import PageGuard
-from appliance.stopping import LastResort, closed, leave
+from appliance.stopping import closed
 from appliance.storage.choices import CHOICES_NAME, Choices, load_choices
 from appliance.storage.recovery import RESULTS_NAME, open_results
 from appliance.storage.results import ResultsStore
 from appliance.storage.spool import Spool
-from breathhold.v1 import types_pb2
 from engines.models import ModelSpec
 
 logger = logging.getLogger(__name__)
 
 #: What a stop takes at most beside the grace for scans: the batch in hand, and closing, s.
-_CLOSING_S = 20.0
-_STATE_NAMES = {
-    types_pb2.SCAN_STATE_RECEIVING: "receiving",
-    types_pb2.SCAN_STATE_COMPLETING: "completing",
-    types_pb2.SCAN_STATE_REPORTED: "reported",
-    types_pb2.SCAN_STATE_ABANDONED: "abandoned",
-    types_pb2.SCAN_STATE_FAILED: "failed",
-}
+CLOSING_S = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,73 +70,6 @@ class Addresses:
 
     grpc: str
     http: str
-
-
-def run(config: Config, *, ready: Callable[[Addresses], None] | None = None) -> None:
-    """Run a daemon until SIGINT or SIGTERM.
-
-    Parameters
-    ----------
-    config
-        Port 0 picks a free port.
-    ready
-        Called once every engine is warm and scans are served.
-
-    Raises
-    ------
-    ModelError, RuntimeUnavailableError
-        When the models cannot be served.
-    StorageError
-        When the state folder cannot be used.
-    OSError
-        When an address cannot be bound.
-    ValueError
-        When the service manager's variables in the environment are wrong.
-    """
-    share_places()
-    last_resort = LastResort()
-    asyncio.run(_run_until_signalled(config, ready, last_resort))
-    last_resort.disarm()
-
-
-async def _run_until_signalled(
-    config: Config, ready: Callable[[Addresses], None] | None, last_resort: LastResort
-) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def told() -> None:
-        if not stop.is_set():
-            last_resort.arm(config.server.shutdown_grace_s + _CLOSING_S)
-            stop.set()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, told)
-    daemon = Daemon(config, ServiceManager.from_environment())
-    try:
-        addresses = await _unless(stop, daemon.start())
-        put_start_aside()
-        if ready and addresses:
-            ready(addresses)
-        await stop.wait()
-        logger.info("stopping")
-    finally:
-        await daemon.stop()
-        if daemon.left_behind:
-            leave("the disk hangs")
-
-
-async def _unless(stop: asyncio.Event, start: Coroutine[Any, Any, Addresses]) -> Addresses | None:
-    """What `start` returns; None when it is to stop first."""
-    starting, stopping = asyncio.create_task(start), asyncio.create_task(stop.wait())
-    await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-    stopping.cancel()
-    if starting.done():
-        return await starting
-    starting.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await starting
-    return None
 
 
 class Daemon:
@@ -177,7 +100,7 @@ class Daemon:
     async def stop(self) -> None:
         """Tell callers, let complete scans end, close what is open; in reverse order of start."""
         self._serving = False
-        self._manager.stopping(self._config.server.shutdown_grace_s + _CLOSING_S)
+        self._manager.stopping(self._config.server.shutdown_grace_s + CLOSING_S)
         await self._closing.aclose()
 
     async def _start(self) -> Addresses:
@@ -350,7 +273,7 @@ class Daemon:
             services.metrics,
             services.board,
             lambda: self._healthy,
-            lambda: self._set_gauges(services),
+            lambda: show_gauges(services, self._healthy, self._tls),
             guard,
         )
         config, tls = self._config.server, self._tls
@@ -389,26 +312,6 @@ class Daemon:
         state = "Serving" if self._healthy else f"Not serving: {fault}"
         progress = f"scans in progress: {len(scans.in_progress)}"
         return f"{state}; {progress}; engines: {engines}; devices: {devices}"
-
-    def _set_gauges(self, services: Services) -> None:
-        metrics = services.metrics
-        metrics.ready.set(self._healthy)
-        devices = services.devices
-        metrics.show_engines(devices.serving.engines.values(), devices.shelf.finishing)
-        if self._tls:
-            metrics.show_certificates(expiries(self._tls.current))
-        metrics.queue_depth.set(len(services.queue))
-        metrics.in_hand_bytes.set(services.intake.bytes_in_hand)
-        metrics.pixel_cache_bytes.set(services.planes.bytes_used)
-        metrics.device_pixel_cache_bytes.set(services.planes.device_bytes_used)
-        counts = Counter(device.state for device in devices.devices)
-        for state in DeviceState:
-            metrics.devices.labels(state.value).set(counts[state])
-        states = Counter(
-            one.state for one in [*services.board.in_progress(), *services.board.ended()]
-        )
-        for value, name in _STATE_NAMES.items():
-            metrics.scans.labels(name).set(states[value])
 
     def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

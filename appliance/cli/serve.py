@@ -44,8 +44,8 @@ def serve(
 ) -> None:
     """Run the daemon until it is told to stop."""
     from appliance.cli.configuration import configured
-    from appliance.daemon import run
     from appliance.logs import log_to_stderr
+    from appliance.running import run
 
     log_to_stderr(log_level, as_json=log_format is Format.JSON)
     run(configured(config, listen=listen, http=http, state=state), ready=_announce)

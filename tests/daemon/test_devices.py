@@ -15,7 +15,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from appliance.config import Config
-from appliance.daemon import run
+from appliance.running import run
 from breathhold.v1 import model_pb2, model_pb2_grpc, types_pb2
 from breathhold.v1 import scan_pb2 as pb
 from engines import timing
