@@ -19,7 +19,7 @@ from pathlib import Path
 
 import appliance.cli.main
 import appliance.cli.serve
-import appliance.daemon
+import appliance.running
 from appliance import failpoints
 from tests.box import Box
 

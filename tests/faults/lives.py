@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Self
 
-import appliance.daemon
+import appliance.running
 from appliance import failpoints
 from appliance.config import Config
 from tests.forked import Forked
@@ -44,7 +44,7 @@ def _live(
             **settings,
         }
     )
-    appliance.daemon.run(config, ready=lambda found: told.send((found.grpc, found.http)))
+    appliance.running.run(config, ready=lambda found: told.send((found.grpc, found.http)))
 
 
 def _step_clock(step_s: float) -> None:
