@@ -86,7 +86,7 @@ def test_the_path_goes_through_a_daemon(outcomes: dict[str, Any]) -> None:
     ]  # fmt: skip
     assert all(row["slices"] == 12 and row["last slice to report, s"] > 0 for row in rows)
     assert all(0 < row["slices/s"] < 1000 for row in rows)
-    assert rows[3]["slices/s"] < 60
+    assert rows[3]["slices/s"] < 60 * 12 / 11  # twelve slices are eleven intervals
 
 
 def test_slabs_are_timed_with_their_work(outcomes: dict[str, Any]) -> None:
