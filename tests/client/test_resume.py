@@ -9,11 +9,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from appliance.cli.demonstrating.private_daemon import PrivateDaemon
 from appliance.client import Interrupted, OutgoingScan, ScanClient, dicom_slices
 from appliance.ingest import find_series
 from breathhold.v1 import scan_pb2 as pb
 from breathhold.v1 import types_pb2
+from tests.forked import ForkedBox
 from tests.made_series import write_series
 from tests.tiny_models import write_tiny_repository
 
@@ -33,21 +33,22 @@ def without_timing(report: types_pb2.Report) -> bytes:
     return final.SerializeToString(deterministic=True)
 
 
-def sent_undisturbed(config: Path, state: Path, scan: OutgoingScan) -> types_pb2.Report:
-    with PrivateDaemon(state, config) as daemon, ScanClient(daemon.wait_ready()) as client:
+def box(folder: Path, repository: Path, address: str) -> ForkedBox:
+    return ForkedBox(folder, repository, "", "--listen", address)
+
+
+def sent_undisturbed(state: Path, repository: Path, scan: OutgoingScan) -> types_pb2.Report:
+    with ForkedBox(state, repository) as daemon, ScanClient(daemon.grpc) as client:
         *_, report = client.send(scan)
     assert isinstance(report, types_pb2.Report)
     return report
 
 
 def test_the_command_goes_on_where_a_killed_daemon_stopped(tmp_path: Path) -> None:
-    config = tmp_path / "box.toml"
     repository = write_tiny_repository(tmp_path / "repository")
-    config.write_text(f'[engine]\nrepository = "{repository}"\n')
     series, address = write_series(tmp_path / "series", COUNT), free_address()
     words = [sys.executable, "-m", "appliance.cli", "send", str(series), "--to", address]
-    with PrivateDaemon(tmp_path / "state", config, address) as daemon:
-        daemon.wait_ready()
+    with box(tmp_path, repository, address) as daemon:
         sending = subprocess.Popen(
             [*words, "--json", "--rate", "20"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
@@ -55,7 +56,7 @@ def test_the_command_goes_on_where_a_killed_daemon_stopped(tmp_path: Path) -> No
         for _ in range(12):
             sending.stdout.readline()
         daemon.kill()
-    with PrivateDaemon(tmp_path / "state", config, address):
+    with box(tmp_path, repository, address):
         out, err = sending.communicate(timeout=60)
     lines = [json.loads(line) for line in out.splitlines()]
     assert (sending.returncode, err) == (0, b"")
@@ -66,35 +67,33 @@ def test_the_command_goes_on_where_a_killed_daemon_stopped(tmp_path: Path) -> No
 
 
 def test_killed_three_times_the_report_is_the_same(tmp_path: Path) -> None:
-    config = tmp_path / "box.toml"
     repository = write_tiny_repository(tmp_path / "repository")
-    config.write_text(f'[engine]\nrepository = "{repository}"\n')
     (series,) = find_series(write_series(tmp_path / "series", COUNT)).series
     slices = dicom_slices(series.files)
     opening = pb.OpenScan(
         series_instance_uid=series.series_uid, station="CT1", expected_slices=COUNT
     )
-    expected = sent_undisturbed(config, tmp_path / "a", OutgoingScan(opening, slices))
+    expected = sent_undisturbed(tmp_path / "a", repository, OutgoingScan(opening, slices))
 
     mixer = random.Random(5)
     mixed = mixer.sample(slices + slices[:4], len(slices) + 4)
-    address, kills, carried = free_address(), list(KILLED_AT), 0
-    daemon = PrivateDaemon(tmp_path / "b", config, address).__enter__()
+    address, kills, carried, killed = free_address(), list(KILLED_AT), 0, False
+    daemon = box(tmp_path / "b", repository, address).__enter__()
     try:
-        daemon.wait_ready()
         with ScanClient(address) as client:
             for event in client.send(OutgoingScan(opening, mixed, rate=40)):
                 if isinstance(event, pb.Ack):
                     carried += 1
-                if isinstance(event, Interrupted) and not daemon.running:
-                    daemon.__exit__(None, None, None)
-                    daemon = PrivateDaemon(tmp_path / "b", config, address).__enter__()
+                if isinstance(event, Interrupted) and killed:
+                    killed = False
+                    daemon = box(tmp_path / "b", repository, address).__enter__()
                 if kills and carried >= kills[0]:
                     kills.pop(0)
                     daemon.kill()
+                    killed = True
             assert isinstance(event, types_pb2.Report)
     finally:
-        daemon.__exit__(None, None, None)
+        daemon.kill()
     assert not kills
     assert carried < len(mixed) + 12
     assert without_timing(event) == without_timing(expected)
