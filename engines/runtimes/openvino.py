@@ -77,8 +77,8 @@ class OpenVinoExecutable:
         except RuntimeError as error:
             raise ModelError(f"{artefact.path}: OpenVINO cannot load it: {error}") from error
         self._input, self._output = spec.input_name, spec.output_name
-        # Not an AsyncInferQueue: it keeps the first error of its callback, and the next but one
-        # call ends the process; nor may two threads call it.
+        # Not an AsyncInferQueue: after an error of its callback a later call ends the process, and
+        # two threads that call it get each other's answers.
         self._requests = [compiled.create_infer_request() for _ in range(streams)]
         self._running = threading.Lock()
 
