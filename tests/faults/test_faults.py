@@ -146,7 +146,7 @@ def test_results_that_another_process_holds_for_a_moment(
     repository: Path, tmp_path: Path, undisturbed: Answers
 ) -> None:
     """A backup that locks the database for a while delays reports and loses none."""
-    with Life(tmp_path, repository, storage={"state_dir": str(tmp_path), "busy_s": 1.5}) as life:
+    with Life(tmp_path, repository, storage={"state_dir": str(tmp_path), "busy_s": 3.0}) as life:
         with held(tmp_path):
             call = Call(life.grpc, OPEN)
             call.send_slices(raw_slices(_SLICES))
